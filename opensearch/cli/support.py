@@ -1,0 +1,61 @@
+"""What every command shares: error translation, output, options."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from encoders.errors import EncoderError
+from ingest.errors import IngestError
+from opensearch.errors import SearchBackendError, SettingsError
+from training.errors import TrainingError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+OUR_ERRORS = (EncoderError, IngestError, SearchBackendError, TrainingError)
+
+
+def reports_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn the library's exceptions into a message on stderr and exit code 1 (misuse: 2)."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            raise click.UsageError(str(error)) from error
+        except OUR_ERRORS as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapper
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON value on stdout instead of a table."
+)
+
+url_option = click.option(
+    "--url",
+    envvar="TANDEM_OPENSEARCH_URL",
+    show_envvar=True,
+    help="OpenSearch to talk to. Default: the local engine, if one runs.",
+)
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON value, readable by people and programs alike."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def note(message: str) -> None:
+    """A line for people: on stderr, so that stdout stays readable by programs."""
+    click.echo(message, err=True)
+
+
+def stdout_is_terminal() -> bool:
+    """Whether progress bars and colours make sense."""
+    return sys.stderr.isatty()
