@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from encoders.base import FloatMatrix, SparseVector
+
 Level = Literal["fine", "coarse"]
 
 
@@ -77,6 +79,25 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedChunk:
+    """A chunk with what the encoders made of it; a leg that does not know its language is empty.
+
+    Attributes:
+        chunk: The passage.
+        dense: ``[dimension]`` vector.
+        sparse: Token ids and weights.
+        sparse_named: The same, keyed by token.
+        encoder: Short fingerprints of the encoders, to tell versions apart later.
+    """
+
+    chunk: Chunk
+    dense: FloatMatrix | None = None
+    sparse: SparseVector | None = None
+    sparse_named: Mapping[str, float] = field(default_factory=dict)
+    encoder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """An input that was set aside: where it stood, why, and enough of it to find it again."""
 
@@ -94,3 +115,20 @@ class Reject:
             "reason": self.reason,
             "raw": self.raw,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some documents with all of their chunks, and what was set aside on the way.
+
+    Attributes:
+        chunks: Chunks of whole documents.
+        counts: Number of chunks per document.
+        origins: Where each document was read.
+        rejects: Inputs that were set aside since the window before.
+    """
+
+    chunks: tuple[Chunk, ...]
+    counts: Mapping[str, int]
+    origins: Mapping[str, Origin]
+    rejects: tuple[Reject, ...]

@@ -56,6 +56,6 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def stdout_is_terminal() -> bool:
+def stderr_is_terminal() -> bool:
     """Whether progress bars and colours make sense."""
     return sys.stderr.isatty()

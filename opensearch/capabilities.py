@@ -1,0 +1,91 @@
+"""What the cluster can do; a refusal to tell (403) means unknown, never absent."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from opensearch.errors import CapabilityError
+from opensearch.translation import translated
+
+# Set by the local engine, whose k-NN plugin comes without its native libraries.
+NATIVES_ATTRIBUTE = "tandem_knn_natives"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Version and plugins of a cluster.
+
+    Attributes:
+        version: ``(3, 6, 0)``, or ``None`` where the user may not ask.
+        plugins: Plugin names that every node carries, or ``None`` where the user may not ask.
+        knn_natives: ``False`` where faiss and quantised formats would kill the node; ``None``:
+            nothing says so.
+    """
+
+    version: tuple[int, ...] | None = None
+    plugins: frozenset[str] | None = None
+    knn_natives: bool | None = None
+
+    def has(self, plugin: str) -> bool:
+        """Whether a plugin is certainly there."""
+        return self.plugins is not None and plugin in self.plugins
+
+    def require_plugin(self, plugin: str, purpose: str) -> None:
+        """Refuse, before anything is sent, what the cluster certainly lacks.
+
+        Raises:
+            CapabilityError: The plugin list is known and does not hold the plugin.
+        """
+        if self.plugins is not None and plugin not in self.plugins:
+            msg = f"{purpose} needs the plugin {plugin}, which this cluster does not carry."
+            raise CapabilityError(msg)
+
+    def require_version(self, minimum: tuple[int, ...], purpose: str) -> None:
+        """Refuse what a known, older version lacks.
+
+        Raises:
+            CapabilityError: The version is known and below ``minimum``.
+        """
+        if self.version is not None and self.version < minimum:
+            want, have = (".".join(map(str, v)) for v in (minimum, self.version))
+            msg = f"{purpose} needs OpenSearch {want} or newer; this cluster is {have}."
+            raise CapabilityError(msg)
+
+
+def detect(client: Any) -> Capabilities:
+    """Ask the cluster for its version, plugins and node attributes.
+
+    Raises:
+        ClusterUnreachableError: Nothing usable answers.
+    """
+    return Capabilities(
+        version=_version(client), plugins=_plugins(client), knn_natives=_natives(client)
+    )
+
+
+def _version(client: Any) -> tuple[int, ...] | None:
+    answer = _ask(client.info, "asking for its version")
+    if answer is None:
+        return None
+    number = answer["version"]["number"].split("-")[0]
+    return tuple(int(part) for part in number.split("."))
+
+
+def _plugins(client: Any) -> frozenset[str] | None:
+    rows = _ask(lambda: client.cat.plugins(format="json"), "listing its plugins")
+    return None if rows is None else frozenset(row["component"] for row in rows)
+
+
+def _natives(client: Any) -> bool | None:
+    rows = _ask(lambda: client.cat.nodeattrs(format="json"), "reading its node attributes")
+    values = {row["value"] for row in rows or () if row["attr"] == NATIVES_ATTRIBUTE}
+    return False if "false" in values else None
+
+
+def _ask(call: Any, action: str) -> Any:
+    from opensearchpy.exceptions import AuthorizationException
+
+    with translated(action):
+        try:
+            return call()
+        except AuthorizationException:
+            return None

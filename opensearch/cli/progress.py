@@ -1,0 +1,82 @@
+"""Progress of a build: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opensearch.cli.support import note, stderr_is_terminal
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from ingest.pipeline import Progress
+
+LINE_EVERY_S = 5.0
+
+
+class PlainProgress:
+    """A line every few seconds: documents, rate, time left."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last = self._started
+
+    def update(self, progress: "Progress", total: int | None) -> None:
+        """Take the running totals; print now and then."""
+        now = time.monotonic()
+        if now - self._last < LINE_EVERY_S:
+            return
+        self._last = now
+        note(progress_line(progress, total, now - self._started))
+
+
+def progress_line(progress: "Progress", total: int | None, seconds: float) -> str:
+    """Totals, documents per second and estimated time left, as text."""
+    rate = progress.documents / max(seconds, 1e-6)
+    of = f" of {total:,}" if total else ""
+    left = f", {(total - progress.documents) / max(rate, 1e-6):.0f} s left" if total else ""
+    rejected = f", {progress.rejected} rejected" if progress.rejected else ""
+    return f"{progress.documents:,}{of} documents, {rate:.0f} docs/s{left}{rejected}"
+
+
+class BarProgress:
+    """A bar with rate and estimated time left."""
+
+    def __init__(self, bar: "Bar") -> None:
+        self._bar = bar
+        self._started = time.monotonic()
+        self._task = bar.add_task("indexing", total=None, rate="")
+
+    def update(self, progress: "Progress", total: int | None) -> None:
+        """Take the running totals."""
+        rate = progress.documents / max(time.monotonic() - self._started, 1e-6)
+        self._bar.update(
+            self._task, completed=progress.documents, total=total, rate=f"{rate:.0f} docs/s"
+        )
+
+
+@contextmanager
+def build_progress() -> Iterator[PlainProgress | BarProgress]:
+    """Progress that suits where stderr goes."""
+    if not stderr_is_terminal():
+        yield PlainProgress()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield BarProgress(bar)

@@ -1,0 +1,73 @@
+"""Which analyzers an index needs, and which of its fields a query is matched against.
+
+A text is assigned to a script group by its letters. Every group has an analyzer; an index whose
+corpus mixes groups keeps one sub-field per further group, and a query is matched against the
+sub-field of its own group.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from types import MappingProxyType
+
+# Shares below this are quotations and names, not a language of the corpus.
+MIXED_SHARE = 0.05
+
+ANALYZERS = MappingProxyType(
+    {
+        "latin": "english",
+        "hangul": "cjk",  # nori where the cluster has it
+        "han": "cjk",
+        "kana": "cjk",
+        "other": "standard",
+    }
+)
+NORI_PLUGIN = "analysis-nori"
+
+_PREFIXES = (
+    ("LATIN", "latin"),
+    ("HANGUL", "hangul"),
+    ("CJK", "han"),
+    ("HIRAGANA", "kana"),
+    ("KATAKANA", "kana"),
+)
+
+
+@lru_cache(maxsize=65536)
+def _script(character: str) -> str | None:
+    if not character.isalpha():
+        return None
+    name = unicodedata.name(character, "")
+    return next((group for prefix, group in _PREFIXES if name.startswith(prefix)), "other")
+
+
+def script_counts(text: str) -> Counter[str]:
+    """Words of a text by script group; a syllable or ideograph counts like half a word.
+
+    Letters cannot be compared across scripts: a Hangul syllable holds about as much as two to
+    three Latin letters.
+    """
+    letters = Counter(group for group in map(_script, text) if group)
+    return Counter(
+        {group: n if group in ("latin", "other") else 3 * n for group, n in letters.items()}
+    )
+
+
+def main_script(text: str) -> str | None:
+    """The script group most of the text is written in; ``None`` without letters."""
+    counts = script_counts(text)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def corpus_scripts(texts: Iterable[str]) -> tuple[str, ...]:
+    """Script groups of a corpus sample, most frequent first, rare ones left out."""
+    mains = Counter(script for script in map(main_script, texts) if script)
+    total = sum(mains.values())
+    kept = tuple(group for group, n in mains.most_common() if n >= MIXED_SHARE * total)
+    return kept or ("latin",)
+
+
+def analyzer_for(script: str, *, nori: bool) -> str:
+    """The built-in analyzer of a script group."""
+    return "nori" if script == "hangul" and nori else ANALYZERS[script]

@@ -1,0 +1,186 @@
+"""Run a search: plan it, send it, read the answer."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from opensearch.errors import SearchBackendError
+from opensearch.fusion import Leg, fuse
+from opensearch.hits import Hit, SearchResult
+from opensearch.index_info import IndexInfo, check_encoder
+from opensearch.mappings import SPARSE_FIELD
+from opensearch.plan import Plan, QueryEncoders, SearchRequest, plan_search
+from opensearch.requests import (
+    Body,
+    candidates_body,
+    documents_body,
+    hybrid_body,
+    leg_scores_body,
+    single_leg_body,
+)
+from opensearch.translation import translated
+
+SHOWN_TOKENS = 12
+# What a hybrid query without a normalisation pipeline answers instead of an error.
+_SENTINEL = -1e9
+
+
+class Searcher:
+    """Searches one index with the encoders that built it."""
+
+    def __init__(self, client: Any, info: IndexInfo, encoders: QueryEncoders) -> None:
+        """Check that the encoders belong to the index.
+
+        Raises:
+            EncoderMismatchError: An encoder's fingerprint is not the index's.
+        """
+        for leg in ("dense", "sparse"):
+            encoder = getattr(encoders, leg)
+            check_encoder(getattr(info, leg), encoder and encoder.identity, info.name)
+        self._client = client
+        self._info = info
+        self._encoders = encoders
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Answer one query.
+
+        Raises:
+            SearchBackendError: OpenSearch failed, or answered only a part of its shards.
+        """
+        started = time.perf_counter()
+        plan = plan_search(request, self._info, self._encoders)
+        encoded = time.perf_counter()
+        hits = self._run(request, plan) if plan.clauses else []
+        searched = time.perf_counter()
+        if request.leg_scores and hits:
+            hits = self._with_leg_scores(plan, hits)
+        return SearchResult(
+            hits=tuple(hits),
+            legs=tuple(plan.clauses),
+            left_out=plan.left_out,
+            query_tokens=plan.query_tokens,
+            encode_ms=(encoded - started) * 1000,
+            search_ms=(searched - encoded) * 1000,
+        )
+
+    def _run(self, request: SearchRequest, plan: Plan) -> list[Hit]:
+        if self._info.seismic and "sparse" in plan.clauses:
+            return self._fused_here(request, plan)
+        if len(plan.clauses) == 1:
+            (clause,) = plan.clauses.values()
+            body = single_leg_body(request, clause)
+        else:
+            body = hybrid_body(request, plan)
+        answer = self._send(self._info.physical, body)
+        return [_hit(h, rank) for rank, h in enumerate(answer, start=request.offset + 1)]
+
+    def _fused_here(self, request: SearchRequest, plan: Plan) -> list[Hit]:
+        """Legs that live in different indices: fused by the client, then looked up."""
+        found = {
+            leg: _matching(self._send(self._index_of(leg), candidates_body(request, clause)))
+            for leg, clause in plan.clauses.items()
+        }
+        rankings = {leg: [(h["_id"], h["_score"]) for h in hits] for leg, hits in found.items()}
+        if len(rankings) == 1:
+            (fused,) = rankings.values()
+        else:
+            fused = fuse(rankings, replace(request.fusion, depth=request.depth))
+        documents = {h["_id"]: h["_source"]["doc_id"] for hits in found.values() for h in hits}
+        collapsed = _best_chunks(fused, documents)
+        return self._documents(
+            request, plan, collapsed[request.offset : request.offset + request.size]
+        )
+
+    def _documents(
+        self, request: SearchRequest, plan: Plan, page: Sequence[tuple[str, float]]
+    ) -> list[Hit]:
+        ids = [chunk_id for chunk_id, _ in page]
+        if not ids:
+            return []
+        body = documents_body(request, ids, plan.clauses.get("bm25"))
+        by_id = {h["_id"]: h for h in self._send(self._info.physical, body)}
+        return [
+            _hit({**by_id[chunk_id], "_score": score}, rank)
+            for rank, (chunk_id, score) in enumerate(page, start=request.offset + 1)
+            if chunk_id in by_id
+        ]
+
+    def _with_leg_scores(self, plan: Plan, hits: Sequence[Hit]) -> list[Hit]:
+        ids = [hit.chunk_id for hit in hits]
+        scores = {
+            leg: {
+                h["_id"]: h["_score"]
+                for h in _matching(
+                    self._send(self._index_of(leg), leg_scores_body(leg, clause, ids))
+                )
+            }
+            for leg, clause in plan.clauses.items()
+        }
+        return [
+            replace(
+                hit, legs={leg: s[hit.chunk_id] for leg, s in scores.items() if hit.chunk_id in s}
+            )
+            for hit in hits
+        ]
+
+    def _index_of(self, leg: Leg) -> str:
+        companion = self._info.seismic
+        return companion if leg == "sparse" and companion else self._info.physical
+
+    def _send(self, index: str, body: Body) -> list[dict[str, Any]]:
+        with translated(f"searching {self._info.name}"):
+            answer = self._client.search(index=index, body=body)
+        return read_hits(answer)
+
+
+def read_hits(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The hits of an answer, or a refusal to show a wrong one.
+
+    Raises:
+        SearchBackendError: Some shards failed, or the scores were never normalised.
+    """
+    shards = answer.get("_shards", {})
+    if shards.get("failed"):
+        first = (
+            (shards.get("failures") or [{}])[0].get("reason", {}).get("reason", "no reason given")
+        )
+        msg = f"{shards['failed']} of {shards['total']} shards failed: {first}"
+        raise SearchBackendError(msg)
+    hits: list[dict[str, Any]] = answer["hits"]["hits"]
+    if any(h.get("_score") is not None and h["_score"] <= _SENTINEL for h in hits):
+        msg = "OpenSearch answered scores that no pipeline normalised; is the search pipeline disabled?"
+        raise SearchBackendError(msg)
+    return hits
+
+
+def _matching(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Hits that match: a filtered SEISMIC search fills its answer up with scores of 0."""
+    return [h for h in hits if h["_score"] > 0]
+
+
+def _best_chunks(
+    ranking: Sequence[tuple[str, float]], documents: Mapping[str, str]
+) -> list[tuple[str, float]]:
+    """The best chunk of each document, in order."""
+    best: dict[str, tuple[str, float]] = {}
+    for chunk_id, score in ranking:
+        best.setdefault(documents[chunk_id], (chunk_id, score))
+    return list(best.values())
+
+
+def _hit(raw: Mapping[str, Any], rank: int) -> Hit:
+    source = raw["_source"]
+    tokens = sorted(source.get(SPARSE_FIELD, {}).items(), key=lambda item: -item[1])
+    fragments = raw.get("highlight", {})
+    return Hit(
+        id=source["doc_id"],
+        chunk_id=raw["_id"],
+        score=raw["_score"],
+        rank=rank,
+        title=source.get("title", ""),
+        text=source.get("text", ""),
+        metadata=source.get("metadata", {}),
+        highlights=tuple(fragments.get("text", ()) or fragments.get("title", ())),
+        tokens=dict(tokens[:SHOWN_TOKENS]),
+    )

@@ -1,0 +1,65 @@
+"""Load the encoders that built an index."""
+
+from typing import Any
+
+from encoders.base import DenseEncoder, EncoderIdentity, SparseEncoder
+from encoders.lexical import LEXICAL, LexicalEncoder
+from encoders.registry import LoadOptions, load_dense, load_sparse
+from opensearch.encoder_store import load_state
+from opensearch.fusion import Bounds, Fusion, Leg, dense_bounds
+from opensearch.index_info import IndexInfo
+from opensearch.plan import QueryEncoders
+from opensearch.search import Searcher
+
+
+def open_searcher(
+    client: Any,
+    info: IndexInfo,
+    options: LoadOptions,
+    *,
+    dense: str | None = None,
+    sparse: str | None = None,
+) -> Searcher:
+    """A searcher for an index, with the encoders its ``_meta`` names.
+
+    Args:
+        client: The client.
+        info: The index.
+        options: How models are loaded.
+        dense: Load the dense encoder from here instead; it must be the same model.
+        sparse: The same for the sparse encoder.
+
+    Raises:
+        EncoderMismatchError: A loaded encoder is not the one that built the index.
+        EncoderError: A model cannot be loaded.
+    """
+    encoders = QueryEncoders(
+        dense=_dense(info.dense, dense, options),
+        sparse=stored_sparse(client, info.sparse, sparse, options),
+    )
+    return Searcher(client, info, encoders)
+
+
+def _dense(
+    identity: EncoderIdentity | None, model: str | None, options: LoadOptions
+) -> DenseEncoder | None:
+    if identity is None and model is None:
+        return None
+    return load_dense(model or identity.model, options)  # type: ignore[union-attr]
+
+
+def stored_sparse(
+    client: Any, identity: EncoderIdentity | None, model: str | None, options: LoadOptions
+) -> SparseEncoder | None:
+    """The sparse encoder of an index; a lexical one is read from the cluster."""
+    if identity is None and model is None:
+        return None
+    if model is None and identity is not None and identity.model == LEXICAL:
+        return LexicalEncoder.from_state(load_state(client, identity.fingerprint))
+    return load_sparse(model or identity.model, options)  # type: ignore[union-attr]
+
+
+def default_fusion(info: IndexInfo) -> Fusion:
+    """The fusion an index is searched with when nothing else is asked for."""
+    bounds: dict[Leg, Bounds] = {"dense": dense_bounds(info.notes.get("dense_floor"))}
+    return Fusion(bounds=bounds)

@@ -1,0 +1,205 @@
+"""Write encoded chunks by ``_bulk``: byte-aware requests, back-off, every failure attributed."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ingest.records import EncodedChunk
+from opensearch.errors import BulkError
+from opensearch.exact_values import exact_values
+from opensearch.index_info import IndexInfo
+from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD, TOKENS_FIELD
+from opensearch.translation import translated
+
+logger = logging.getLogger(__name__)
+
+# Well below http.max_content_length, large enough that the request itself costs nothing.
+MAX_BULK_BYTES = 4_000_000
+RETRIES = 6
+FIRST_PAUSE_S = 0.5
+_BUSY = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Outcome of one write: how many were stored, and which were refused and why."""
+
+    stored: int
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+def write_chunks(client: Any, info: IndexInfo, records: Sequence[EncodedChunk]) -> WriteResult:
+    """Store chunks; the same chunk written again replaces itself.
+
+    Raises:
+        BulkError: OpenSearch stayed too busy after several pauses.
+    """
+    failures: dict[str, str] = {}
+    for batch in _by_bytes(_writes(info, records)):
+        failures.update(_send(client, batch))
+    return WriteResult(len(records) - len(failures), tuple(failures.items()))
+
+
+def document_body(info: IndexInfo, record: EncodedChunk) -> dict[str, Any]:
+    """One document of the main index: pure."""
+    chunk = record.chunk
+    body: dict[str, Any] = {
+        "doc_id": chunk.doc_id,
+        "ordinal": chunk.ordinal,
+        "level": chunk.level,
+        "start": chunk.start,
+        "end": chunk.end,
+        "title": chunk.title,
+        "text": chunk.text,
+        "metadata": dict(chunk.metadata),
+        "fingerprint": chunk.fingerprint(),
+        "encoder": record.encoder,
+    }
+    if chunk.parent is not None:
+        body["parent"] = chunk.parent
+    if exact := exact_values(chunk.passage):
+        body["exact"] = exact
+    if record.dense is not None:
+        body[DENSE_FIELD] = record.dense
+    if record.sparse_named and info.sparse_field == "rank_features":
+        body[SPARSE_FIELD] = dict(record.sparse_named)
+    return body
+
+
+def seismic_document(record: EncodedChunk) -> dict[str, Any]:
+    """One document of the SEISMIC companion: pure; tokens are vocabulary ids."""
+    chunk, sparse = record.chunk, record.sparse
+    assert sparse is not None
+    tokens = dict(zip(map(str, sparse.ids.tolist()), sparse.weights.tolist(), strict=True))
+    return {
+        "doc_id": chunk.doc_id,
+        "level": chunk.level,
+        TOKENS_FIELD: tokens,
+        "metadata": dict(chunk.metadata),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One index action, ready to send."""
+
+    index: str
+    chunk_id: str
+    lines: bytes
+
+
+def _writes(info: IndexInfo, records: Iterable[EncodedChunk]) -> Iterator[_Write]:
+    for record in records:
+        yield _write(info.physical, record.chunk.id, document_body(info, record))
+        if info.seismic and record.sparse is not None and len(record.sparse):
+            yield _write(info.seismic, record.chunk.id, seismic_document(record))
+
+
+def _write(index: str, chunk_id: str, body: Mapping[str, Any]) -> _Write:
+    action = {"index": {"_index": index, "_id": chunk_id}}
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    lines = orjson.dumps(action, option=options) + orjson.dumps(body, default=str, option=options)
+    return _Write(index, chunk_id, lines)
+
+
+def _by_bytes(writes: Iterable[_Write]) -> Iterator[list[_Write]]:
+    batch: list[_Write] = []
+    size = 0
+    for write in writes:
+        if batch and size + len(write.lines) > MAX_BULK_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(write)
+        size += len(write.lines)
+    if batch:
+        yield batch
+
+
+def _send(client: Any, batch: list[_Write]) -> dict[str, str]:
+    """Send one batch, items that were refused for lack of room again; return what failed."""
+    failures: dict[str, str] = {}
+    pause = FIRST_PAUSE_S
+    for _ in range(RETRIES):
+        outcomes = _bulk(client, batch)
+        busy = [w for w in batch if outcomes[w.index, w.chunk_id]["status"] in _BUSY]
+        waiting = {(w.index, w.chunk_id) for w in busy}
+        for key, item in outcomes.items():
+            if "error" in item and key not in waiting:
+                failures[key[1]] = _item_reason(item["error"])
+        if not busy:
+            return failures
+        logger.warning("OpenSearch is busy: %d documents wait %.1f s", len(busy), pause)
+        time.sleep(pause)
+        batch, pause = busy, pause * 2
+    msg = (
+        f"OpenSearch stayed too busy for {len(batch)} documents after {RETRIES} tries. Start the "
+        "same command again later: what is stored already is skipped."
+    )
+    raise BulkError(msg, [(write.chunk_id, "too busy") for write in batch])
+
+
+def _bulk(client: Any, batch: Sequence[_Write]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Outcome of every action by index and id: the answer's order is not the request's."""
+    from opensearchpy.exceptions import TransportError
+
+    with translated("writing documents"):
+        try:
+            answer = client.bulk(body=b"".join(w.lines for w in batch), params=_ONLY_STATUS)
+        except TransportError as error:
+            if error.status_code not in _BUSY:
+                raise
+            return {(w.index, w.chunk_id): {"status": 429} for w in batch}
+    items = (item["index"] for item in answer["items"])
+    return {(item["_index"], item["_id"]): item for item in items}
+
+
+_ONLY_STATUS = {
+    "filter_path": "items.*._index,items.*._id,items.*.status,items.*.error.reason,"
+    "items.*.error.caused_by"
+}
+
+
+def _item_reason(error: Mapping[str, Any]) -> str:
+    cause = error.get("caused_by") or {}
+    return ": ".join(part for part in (error.get("reason"), cause.get("reason")) if part)
+
+
+def stored_fingerprints(client: Any, info: IndexInfo, ids: Sequence[str]) -> dict[str, str]:
+    """Which of the given chunk ids are stored already, with what fingerprint."""
+    if not ids:
+        return {}
+    with translated(f"looking up what {info.name} holds"):
+        answer = client.mget(
+            index=info.physical, body={"ids": [*ids]}, params={"_source": "fingerprint"}
+        )
+    return {d["_id"]: d["_source"]["fingerprint"] for d in answer["docs"] if d.get("found")}
+
+
+def delete_surplus_chunks(client: Any, info: IndexInfo, chunk_counts: Mapping[str, int]) -> None:
+    """Remove what is left of documents that have become shorter.
+
+    Args:
+        client: The client.
+        info: The index.
+        chunk_counts: How many chunks each document now has.
+    """
+    for physical in (info.physical, info.seismic):
+        if physical is None:
+            continue
+        for doc_id, count in chunk_counts.items():
+            _delete_from(client, physical, doc_id, count)
+
+
+def _delete_from(client: Any, physical: str, doc_id: str, count: int) -> None:
+    # Chunk ids count up from 0, so the leftovers are found by asking for the next ids in turn.
+    with translated(f"removing old chunks of {doc_id}"):
+        ordinal = count
+        while True:
+            answer = client.delete(index=physical, id=f"{doc_id}#{ordinal}", params={"ignore": 404})
+            if answer.get("result") != "deleted":
+                return
+            ordinal += 1
