@@ -50,6 +50,11 @@ _SHOWN_REJECTS = 10
     "--mask-pii", is_flag=True, help="Replace personal data in documents by placeholders."
 )
 @click.option(
+    "--drop-boilerplate",
+    is_flag=True,
+    help="Remove lines that hold only a page number or a copyright notice.",
+)
+@click.option(
     "--drop-duplicates", is_flag=True, help="Reject documents that repeat another's title and text."
 )
 @click.option(
@@ -139,13 +144,13 @@ def _set_aside(rejects: "RejectWriter", shown: list[str], reject: "Reject") -> N
 
 def _job(source: Path, name: str, options: Mapping[str, Any]) -> "BuildJob":
     from ingest.corpus import CorpusOptions
-    from ingest.masking import ALL_KINDS
     from opensearch.workflows.build import BuildJob
 
     corpus = CorpusOptions(
         source=source,
         read=_read_options(options),
-        mask=ALL_KINDS if options["mask_pii"] else (),
+        mask=options["mask_pii"],
+        drop_boilerplate=options["drop_boilerplate"],
         drop_same_content=options["drop_duplicates"],
     )
     return BuildJob(

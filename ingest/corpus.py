@@ -1,12 +1,12 @@
 """A corpus as a stream of clean documents that can be read more than once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.cleaning import DEFAULT_CLEANING, Hook
+from ingest.cleaning import Hook, clean, compose, default_cleaning, remove_lines
 from ingest.duplicates import reject_duplicates
-from ingest.masking import mask_document
+from ingest.masking import Masker
 from ingest.readers.open_source import read_source
 from ingest.readers.options import ReadOptions
 from ingest.records import Document, Reject
@@ -19,32 +19,28 @@ class CorpusOptions:
     Attributes:
         source: File or folder; see ``read_source``.
         read: Format and fields.
-        clean: Hook every document passes.
-        mask: Kinds of personal data to replace by placeholders; none by default.
+        mask: Replace personal data by placeholders.
+        drop_boilerplate: Remove lines that hold only a page number or a copyright notice.
         drop_same_content: Also set aside documents that repeat another's title and text.
     """
 
     source: Path
     read: ReadOptions = field(default_factory=ReadOptions)
-    clean: Hook = DEFAULT_CLEANING
-    mask: Sequence[str] = ()
+    mask: bool = False
+    drop_boilerplate: bool = False
     drop_same_content: bool = False
+
+    def hook(self) -> Hook:
+        """Everything that is done to a document's text, as one hook."""
+        hooks: list[Hook] = [default_cleaning()]
+        if self.drop_boilerplate:
+            hooks.append(remove_lines(page_numbers=True, copyright_notices=True))
+        if self.mask:
+            hooks.append(Masker())
+        return compose(*hooks)
 
 
 def read_corpus(options: CorpusOptions) -> Iterator[Document | Reject]:
     """Read, clean, mask and de-duplicate a source; faults arrive as rejects in their place."""
-    hooks: list[Callable[[Document], Document]] = [options.clean]
-    if options.mask:
-        hooks.append(lambda document: mask_document(document, options.mask))
-    cleaned = (_apply(hooks, item) for item in read_source(options.source, options.read))
+    cleaned = clean(read_source(options.source, options.read), options.hook())
     return reject_duplicates(cleaned, by_content=options.drop_same_content)
-
-
-def _apply(
-    hooks: Sequence[Callable[[Document], Document]], item: Document | Reject
-) -> Document | Reject:
-    if isinstance(item, Reject):
-        return item
-    for hook in hooks:
-        item = hook(item)
-    return item if item.text.strip() else Reject(item.origin, "empty text", item.id)

@@ -92,7 +92,6 @@ def run_pipeline(
     *,
     on_reject: Callable[[Reject], None],
     on_progress: Callable[[Progress], None] = lambda _: None,
-    window_chunks: int = WINDOW_CHUNKS,
 ) -> Progress:
     """Index a stream of documents.
 
@@ -106,12 +105,11 @@ def run_pipeline(
         sink: What stores them.
         on_reject: Called for every input that is set aside, refusals by the sink included.
         on_progress: Called after every window.
-        window_chunks: Chunks that are encoded and written together.
 
     Returns:
         The final totals.
     """
-    prepared = background(_prepare(windows(items, chunk, window_chunks), sink))
+    prepared = background(_prepare(windows(items, chunk, WINDOW_CHUNKS), sink))
     progress = Progress()
     for step in background(_encode(prepared, encoders)):
         refused = sink.write(step.encoded) if step.encoded else {}

@@ -11,6 +11,10 @@ class SettingsError(SearchBackendError):
     """A setting is unknown, malformed or missing."""
 
 
+class NoAddressError(SettingsError):
+    """Nothing says where OpenSearch is."""
+
+
 class ClusterUnreachableError(SearchBackendError):
     """Nothing usable answers at the configured address."""
 

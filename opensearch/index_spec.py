@@ -75,8 +75,8 @@ def check_index_name(name: str) -> None:
     """
     if not _NAME.match(name) or len(name.encode()) > 200:
         msg = (
-            f"{name!r} is not an index name: lower-case letters, digits, '-', '_' and '.', starting "
-            "with a letter or digit, at most 200 bytes."
+            f"{name!r} is not an index name: lower-case letters, digits, '-', '_' and '.', "
+            "starting with a letter or digit, at most 200 bytes."
         )
         raise SettingsError(msg)
 

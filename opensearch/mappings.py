@@ -96,7 +96,7 @@ def index_meta(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": spec.name,
         "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        # Pairs: OpenSearch does not keep the order of an object's keys, and the first is the main one.
+        # Pairs: OpenSearch does not keep the order of an object's keys; the first is the main.
         "analyzers": [[script, analyzer] for script, analyzer in spec.analyzers.items()],
         "sparse_field": spec.sparse_field,
         "encoders": {leg: e.as_dict() for leg, e in identities.items() if e is not None},

@@ -40,6 +40,7 @@ class SearchRequest:
         leg_scores: Also ask for the score of each leg for each hit on the page.
         highlight: Also ask for fragments with the matched words marked.
         tokens: Also return the heaviest token weights of each hit.
+        ids_only: Return ids and scores without texts, for evaluation.
     """
 
     text: str
@@ -53,6 +54,7 @@ class SearchRequest:
     leg_scores: bool = False
     highlight: bool = False
     tokens: bool = False
+    ids_only: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -74,6 +74,8 @@ def documents_body(request: SearchRequest, chunk_ids: Sequence[str], clause: Cla
 
 
 def _shown(request: SearchRequest) -> Mapping[str, Any]:
+    if request.ids_only:
+        return {"_source": ["doc_id"]}
     fields = ["doc_id", "title", "text", "metadata"]
     if request.tokens:
         fields.append(SPARSE_FIELD)

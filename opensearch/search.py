@@ -149,7 +149,7 @@ def read_hits(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise SearchBackendError(msg)
     hits: list[dict[str, Any]] = answer["hits"]["hits"]
     if any(h.get("_score") is not None and h["_score"] <= _SENTINEL for h in hits):
-        msg = "OpenSearch answered scores that no pipeline normalised; is the search pipeline disabled?"
+        msg = "OpenSearch answered scores that no search pipeline normalised; is it disabled?"
         raise SearchBackendError(msg)
     return hits
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from opensearch.errors import SettingsError
+from opensearch.errors import NoAddressError, SettingsError
 
 ENVIRONMENT_PREFIX = "TANDEM_OPENSEARCH_"
 CONFIG_VARIABLE = "TANDEM_CONFIG"
@@ -70,9 +70,10 @@ def load_settings(url: str | None = None, **overrides: Any) -> ClusterSettings:
     if "url" not in values:
         msg = (
             "No OpenSearch address. Start the local engine with `tandem engine start`, pass "
-            f"--url, set {ENVIRONMENT_PREFIX}URL, or write `url` under [{CONFIG_SECTION}] in {CONFIG_FILE}."
+            f"--url, set {ENVIRONMENT_PREFIX}URL, or write `url` under [{CONFIG_SECTION}] in "
+            f"{CONFIG_FILE}."
         )
-        raise SettingsError(msg)
+        raise NoAddressError(msg)
     try:
         return ClusterSettings.model_validate(values)
     except ValidationError as error:

@@ -88,7 +88,7 @@ def fusion_from(values: Mapping[str, Any], info: Any) -> Any:
     "filters",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Metadata that every leg must match: lang=ko, fee<=1000, category=cards,loans. Repeatable.",
+    help="Metadata every leg must match: lang=ko, fee<=1000, category=cards,loans. Repeatable.",
 )
 @click.option("--explain", is_flag=True, help="Show each leg's score and the heaviest tokens.")
 @click.option("--mask-pii", is_flag=True, help="Mask personal data in the query first.")

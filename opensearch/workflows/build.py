@@ -1,21 +1,23 @@
 """Index a corpus: survey it once, create the index, stream everything into it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from encoders.base import DenseEncoder, SparseEncoder
-from encoders.lexical import LEXICAL, LexicalEncoder
+from encoders.base import DenseEncoder, FloatMatrix, SparseEncoder
+from encoders.lexical import NAME as LEXICAL
+from encoders.lexical import LexicalEncoder, PieceVocabulary
 from encoders.registry import DEFAULT_DENSE, LoadOptions, load_dense, load_sparse
+from ingest.chunking.factory import make_chunker
 from ingest.chunking.options import ChunkOptions
 from ingest.corpus import CorpusOptions, read_corpus
 from ingest.pipeline import Encoders, Progress, run_pipeline
-from ingest.records import Chunk, Document, Reject
-from opensearch.capabilities import Capabilities, detect
+from ingest.records import Document, Reject
+from opensearch.capabilities import detect
 from opensearch.encoder_store import save_state
 from opensearch.errors import SettingsError
 from opensearch.index_info import IndexInfo, check_encoder, read_index_info
@@ -23,7 +25,7 @@ from opensearch.index_spec import DenseEngine, IndexSpec, SparseField
 from opensearch.indices import create_index, index_exists, refresh, set_refresh_interval
 from opensearch.languages import NORI_PLUGIN, analyzer_for, corpus_scripts
 from opensearch.sink import IndexSink
-from opensearch.workflows.query_encoders import stored_sparse
+from opensearch.workflows.query_encoders import changed_options, stored_options, stored_sparse
 
 logger = logging.getLogger(__name__)
 
@@ -113,45 +115,7 @@ def build_index(client: Any, job: BuildJob, events: BuildEvents | None = None) -
         EncoderError: A model cannot be loaded.
         SearchBackendError: OpenSearch refuses, or the index was built with other encoders.
     """
-    events = events or BuildEvents()
-    capabilities = detect(client)
-    existing = read_index_info(client, job.index) if index_exists(client, job.index) else None
-    dense = _dense(job, existing)
-    options = chunk_options(job, dense)
-    chunker = make_chunker(options, token_counter(dense), dense and dense.encode_documents).chunk
-    if existing is None:
-        info, encoders, total = _create(client, job, capabilities, dense, chunker, events)
-    else:
-        info, encoders, total = existing, _existing_encoders(client, job, existing, dense), None
-    events.stage(f"indexing into {info.name} ({info.physical})")
-    progress = _stream(client, info, encoders, job, chunker, total, events)
-    warnings = _warnings(progress, encoders)
-    return BuildReport(info, progress, existing is None, tuple(warnings))
-
-
-def _dense(job: BuildJob, existing: IndexInfo | None) -> DenseEncoder | None:
-    if job.dense == NONE or (job.dense is None and existing is not None and existing.dense is None):
-        return None
-    stored = existing.dense.model if existing is not None and existing.dense is not None else None
-    return load_dense(job.dense or stored or DEFAULT_DENSE, job.load)
-
-
-def _existing_encoders(
-    client: Any, job: BuildJob, info: IndexInfo, dense: DenseEncoder | None
-) -> Encoders:
-    """The encoders an existing index was built with; others are refused, not mixed in."""
-    if (info.dense is not None and dense is None) or (
-        info.sparse is not None and job.sparse == NONE
-    ):
-        msg = (
-            f"The index {info.name!r} has vectors and token weights; it cannot be added to without."
-        )
-        raise SettingsError(msg)
-    model = None if job.sparse in (None, LEXICAL) else job.sparse
-    sparse = stored_sparse(client, info.sparse, model, job.load)
-    for expected, encoder in ((info.dense, dense), (info.sparse, sparse)):
-        check_encoder(expected, encoder and encoder.identity, info.name)
-    return Encoders(dense, sparse)
+    return _Build(client, job, events or BuildEvents()).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,46 +129,131 @@ class _Survey:
     lexical: LexicalEncoder | None
 
 
-def _create(
-    client: Any,
-    job: BuildJob,
-    capabilities: Capabilities,
-    dense: DenseEncoder | None,
-    chunk: "Chunker",
-    events: BuildEvents,
-) -> tuple[IndexInfo, Encoders, int | None]:
-    lexical = job.sparse in (None, LEXICAL)
-    events.stage("reading the corpus once for its language and word statistics")
-    survey = _survey(job, chunk, lexical=lexical)
-    sparse = survey.lexical if lexical else _trained_sparse(job)
-    if survey.lexical is not None:
-        identity = survey.lexical.identity
-        save_state(client, identity.fingerprint, LEXICAL, survey.lexical.state())
-    spec = _spec(job, capabilities, survey, dense, sparse)
-    return create_index(client, spec, capabilities), Encoders(dense, sparse), survey.documents
+class _Build:
+    """One run of ``build_index``."""
 
+    def __init__(self, client: Any, job: BuildJob, events: BuildEvents) -> None:
+        self._client = client
+        self._job = job
+        self._events = events
+        self._capabilities = detect(client)
+        known = index_exists(client, job.index)
+        self._existing = read_index_info(client, job.index) if known else None
+        self._load = stored_options(self._existing, job.load)
+        self._dense = self._load_dense()
+        self._chunking = self._chunk_options()
+        self._chunker = make_chunker(self._chunking, self._token_counter(), self._embed())
 
-def _trained_sparse(job: BuildJob) -> SparseEncoder | None:
-    return None if job.sparse in (None, NONE) else load_sparse(job.sparse, job.load)
+    def run(self) -> BuildReport:
+        if self._existing is None:
+            info, encoders, total = self._create()
+        else:
+            info, encoders, total = self._existing, self._stored_encoders(self._existing), None
+        self._events.stage(f"indexing into {info.name} ({info.physical})")
+        progress = self._stream(info, encoders, total)
+        warnings = tuple(language_warnings(progress, encoders))
+        return BuildReport(info, progress, self._existing is None, warnings)
 
+    def _load_dense(self) -> DenseEncoder | None:
+        stored = self._existing.dense if self._existing else None
+        if self._job.dense == NONE or (self._job.dense is None and self._existing and not stored):
+            return None
+        return load_dense(
+            self._job.dense or (stored.model if stored else DEFAULT_DENSE), self._load
+        )
 
-def _survey(job: BuildJob, chunk: "Chunker", *, lexical: bool) -> _Survey:
-    counted = _Counted(read_corpus(job.corpus))
-    chunks = (piece for document in counted.documents() for piece in chunk(document))
-    sample = list(islice(chunks, SURVEY_TEXTS))
-    texts = tuple(piece.passage for piece in sample)
-    fitted = None
-    if lexical:
-        rest = (piece for piece in chunks if piece.level == "fine")
-        fine = (piece for piece in sample if piece.level == "fine")
-        fitted = LexicalEncoder.fit(p.passage for stream in (fine, rest) for p in stream)
-    return _Survey(
-        scripts=job.scripts or corpus_scripts(texts),
-        levels=tuple(sorted({piece.level for piece in sample})),
-        sample=texts,
-        documents=counted.count if lexical else None,
-        lexical=fitted,
-    )
+    def _chunk_options(self) -> ChunkOptions:
+        """A passage no longer than the encoder reads: what lies beyond would not be found."""
+        longest = self._dense.max_tokens if self._dense else DEFAULT_SIZE
+        size = self._job.chunk_size or min(DEFAULT_SIZE, longest)
+        overlap = min(self._job.chunk_overlap, size // 2)
+        return ChunkOptions(strategy=self._job.chunking, size=size, overlap=overlap)
+
+    def _token_counter(self) -> Callable[[Sequence[str]], list[int]]:
+        if self._dense:
+            return self._dense.count_tokens
+        return PieceVocabulary.load().tokenizer.count
+
+    def _embed(self) -> Callable[[Sequence[str]], FloatMatrix] | None:
+        return self._dense.encode_documents if self._dense else None
+
+    def _stored_encoders(self, info: IndexInfo) -> Encoders:
+        """The encoders an existing index was built with; others are refused, not mixed in."""
+        if (info.dense and not self._dense) or (info.sparse and self._job.sparse == NONE):
+            msg = f"The index {info.name!r} was built with both encoders; nothing fits it without."
+            raise SettingsError(msg)
+        model = None if self._job.sparse in (None, LEXICAL) else self._job.sparse
+        sparse = stored_sparse(self._client, info.sparse, model, self._load)
+        for expected, encoder in ((info.dense, self._dense), (info.sparse, sparse)):
+            check_encoder(expected, encoder and encoder.identity, info.name)
+        return Encoders(self._dense, sparse)
+
+    def _create(self) -> tuple[IndexInfo, Encoders, int | None]:
+        lexical = self._job.sparse in (None, LEXICAL)
+        self._events.stage("reading the corpus once for its language and word statistics")
+        survey = self._survey(lexical=lexical)
+        sparse = survey.lexical if lexical else self._trained_sparse()
+        if survey.lexical is not None:
+            fingerprint = survey.lexical.identity.fingerprint
+            save_state(self._client, fingerprint, LEXICAL, survey.lexical.state())
+        info = create_index(self._client, self._spec(survey, sparse), self._capabilities)
+        return info, Encoders(self._dense, sparse), survey.documents
+
+    def _trained_sparse(self) -> SparseEncoder | None:
+        model = self._job.sparse
+        return None if model in (None, NONE) else load_sparse(model, self._load)
+
+    def _survey(self, *, lexical: bool) -> _Survey:
+        counted = _Counted(read_corpus(self._job.corpus))
+        chunks = self._chunker.chunk_many(counted.documents())
+        sample = list(islice(chunks, SURVEY_TEXTS))
+        texts = tuple(piece.passage for piece in sample)
+        fine = (piece.passage for piece in chain(sample, chunks) if piece.level == "fine")
+        fitted = LexicalEncoder.fit(fine) if lexical else None
+        return _Survey(
+            scripts=self._job.scripts or corpus_scripts(texts),
+            levels=tuple(sorted({piece.level for piece in sample})),
+            sample=texts,
+            documents=counted.count if lexical else None,
+            lexical=fitted,
+        )
+
+    def _spec(self, survey: _Survey, sparse: SparseEncoder | None) -> IndexSpec:
+        nori = self._capabilities.has(NORI_PLUGIN)
+        notes: dict[str, Any] = {
+            "levels": list(survey.levels),
+            "chunking": asdict(self._chunking),
+            "encoder_options": changed_options(self._load),
+        }
+        if self._dense is not None:
+            notes["dense_floor"] = dense_floor(self._dense, survey.sample)
+        return IndexSpec(
+            name=self._job.index,
+            analyzers={script: analyzer_for(script, nori=nori) for script in survey.scripts},
+            dense=self._dense.identity if self._dense else None,
+            sparse=sparse.identity if sparse else None,
+            sparse_field=self._job.sparse_field,
+            dense_engine=self._job.dense_engine,
+            shards=self._job.shards,
+            replicas=self._job.replicas,
+            max_sparse_weight=heaviest_weight(sparse, survey.sample),
+            notes=notes,
+        )
+
+    def _stream(self, info: IndexInfo, encoders: Encoders, total: int | None) -> Progress:
+        set_refresh_interval(self._client, info, REFRESH_DURING_BUILD)
+        try:
+            return run_pipeline(
+                read_corpus(self._job.corpus),
+                self._chunker.chunk,
+                encoders,
+                IndexSink(self._client, info),
+                on_reject=self._events.reject,
+                on_progress=lambda progress: self._events.progress(progress, total),
+            )
+        finally:
+            set_refresh_interval(self._client, info, None)
+            refresh(self._client, info)
 
 
 class _Counted:
@@ -219,31 +268,6 @@ class _Counted:
             if isinstance(item, Document):
                 self.count += 1
                 yield item
-
-
-def _spec(
-    job: BuildJob,
-    capabilities: Capabilities,
-    survey: _Survey,
-    dense: DenseEncoder | None,
-    sparse: SparseEncoder | None,
-) -> IndexSpec:
-    nori = capabilities.has(NORI_PLUGIN)
-    notes: dict[str, Any] = {"levels": list(survey.levels), "chunking": job.chunk.as_dict()}
-    if dense is not None:
-        notes["dense_floor"] = dense_floor(dense, survey.sample)
-    return IndexSpec(
-        name=job.index,
-        analyzers={script: analyzer_for(script, nori=nori) for script in survey.scripts},
-        dense=dense.identity if dense else None,
-        sparse=sparse.identity if sparse else None,
-        sparse_field=job.sparse_field,
-        dense_engine=job.dense_engine,
-        shards=job.shards,
-        replicas=job.replicas,
-        max_sparse_weight=_heaviest(sparse, survey.sample),
-        notes=notes,
-    )
 
 
 def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
@@ -263,41 +287,15 @@ def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
     return round(float(others.mean()), 4)
 
 
-def _heaviest(encoder: SparseEncoder | None, texts: Iterable[str]) -> float:
+def heaviest_weight(encoder: SparseEncoder | None, texts: Iterable[str]) -> float:
     """Largest token weight of a sample: what SEISMIC's byte quantisation must reach."""
     sample = list(islice(texts, FLOOR_TEXTS))
     vectors = encoder.encode_documents(sample) if encoder and sample else []
     return max((float(v.weights.max()) for v in vectors if len(v)), default=1.0)
 
 
-Chunker = Callable[[Document], Iterable[Chunk]]
-
-
-def _stream(
-    client: Any,
-    info: IndexInfo,
-    encoders: Encoders,
-    job: BuildJob,
-    chunk: Chunker,
-    total: int | None,
-    events: BuildEvents,
-) -> Progress:
-    set_refresh_interval(client, info, REFRESH_DURING_BUILD)
-    try:
-        return run_pipeline(
-            read_corpus(job.corpus),
-            chunk,
-            encoders,
-            IndexSink(client, info),
-            on_reject=events.reject,
-            on_progress=lambda progress: events.progress(progress, total),
-        )
-    finally:
-        set_refresh_interval(client, info, None)
-        refresh(client, info)
-
-
-def _warnings(progress: Progress, encoders: Encoders) -> Iterator[str]:
+def language_warnings(progress: Progress, encoders: Encoders) -> Iterator[str]:
+    """What a person should know about passages an encoder could not read."""
     legs = (
         ("dense", encoders.dense, progress.unknown_dense),
         ("sparse", encoders.sparse, progress.unknown_sparse),

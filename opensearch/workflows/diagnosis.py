@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from opensearch.capabilities import Capabilities, detect
 from opensearch.errors import EngineError, SearchBackendError
@@ -103,14 +103,17 @@ def _cuda() -> Finding:
 
 
 def _java() -> Iterator[Finding]:
-    from opensearch.local.java import find_java
+    from opensearch.local.account import node_account
+    from opensearch.local.distribution import distribution
+    from opensearch.local.engine import DEFAULT_VERSION
+    from opensearch.local.java import choose_java
 
     try:
-        java = find_java("3.6.0")
+        java = choose_java(distribution(DEFAULT_VERSION), node_account())
     except EngineError as error:
         yield Finding("Java for the local engine", "note", "none that serves", str(error))
     else:
-        yield Finding("Java for the local engine", "ok", str(java))
+        yield Finding("Java for the local engine", "ok", f"{java.major} in {java.home}")
 
 
 def _cluster(url: str | None) -> Iterator[Finding]:

@@ -1,9 +1,11 @@
 """Load the encoders that built an index."""
 
+from dataclasses import replace
 from typing import Any
 
 from encoders.base import DenseEncoder, EncoderIdentity, SparseEncoder
-from encoders.lexical import LEXICAL, LexicalEncoder
+from encoders.lexical import NAME as LEXICAL
+from encoders.lexical import LexicalEncoder
 from encoders.registry import LoadOptions, load_dense, load_sparse
 from opensearch.encoder_store import load_state
 from opensearch.fusion import Bounds, Fusion, Leg, dense_bounds
@@ -33,6 +35,7 @@ def open_searcher(
         EncoderMismatchError: A loaded encoder is not the one that built the index.
         EncoderError: A model cannot be loaded.
     """
+    options = stored_options(info, options)
     encoders = QueryEncoders(
         dense=_dense(info.dense, dense, options),
         sparse=stored_sparse(client, info.sparse, sparse, options),
@@ -57,6 +60,33 @@ def stored_sparse(
     if model is None and identity is not None and identity.model == LEXICAL:
         return LexicalEncoder.from_state(load_state(client, identity.fingerprint))
     return load_sparse(model or identity.model, options)  # type: ignore[union-attr]
+
+
+# Options that change what an encoder gives: an index remembers them, so that nobody has to.
+_REMEMBERED = (
+    "revision",
+    "max_tokens",
+    "dimension",
+    "top_k",
+    "prune_ratio",
+    "pooling",
+    "activation",
+    "query_prompt",
+    "document_prompt",
+)
+
+
+def changed_options(options: LoadOptions) -> dict[str, Any]:
+    """The options that an index must remember, as JSON-ready values."""
+    values = {name: getattr(options, name) for name in _REMEMBERED}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def stored_options(info: IndexInfo | None, options: LoadOptions) -> LoadOptions:
+    """The given options, completed by those the index was built with."""
+    stored = info.notes.get("encoder_options", {}) if info else {}
+    missing = {name: v for name, v in stored.items() if getattr(options, name, None) is None}
+    return replace(options, **missing)
 
 
 def default_fusion(info: IndexInfo) -> Fusion:

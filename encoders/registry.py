@@ -1,0 +1,143 @@
+"""Loads encoders by name: presets, folders, hub ids, services."""
+
+from pathlib import Path
+from typing import Literal
+
+from encoders.base import DenseEncoder, SparseEncoder
+from encoders.batching import BatchPlan
+from encoders.errors import EncoderError
+from encoders.model import Model, read_exported_model, read_source_model
+from encoders.options import LoadOptions
+from encoders.presets import DEFAULT_DENSE, DEFAULT_SPARSE
+from encoders.pruning import Pruning
+from encoders.runner import Runner
+from encoders.source import find_source
+
+__all__ = ["DEFAULT_DENSE", "DEFAULT_SPARSE", "LoadOptions", "load_dense", "load_sparse"]
+
+# Measured by benchmarks/encode.py: larger batches of long texts leave the processor's caches.
+DENSE_BATCH_TOKENS = 2048
+DENSE_BATCH_ROWS = 64
+# A sparse network's logits take tokens x vocabulary x 4 bytes: this many bytes at a time.
+SPARSE_LOGIT_BYTES = 256 * 2**20
+SPARSE_MIN_BATCH_TOKENS = 256
+
+_DEFAULT_OPTIONS = LoadOptions()
+
+
+def load_dense(model: str = DEFAULT_DENSE, options: LoadOptions = _DEFAULT_OPTIONS) -> DenseEncoder:
+    """Load a dense encoder.
+
+    Args:
+        model: Preset, folder (source or export), hub id, or a service such as
+            ``openai:text-embedding-3-small``, ``tei:http://127.0.0.1:8080``, ``cohere:embed-v4.0``.
+        options: Runtime, device and what deviates from the model's own settings.
+
+    Raises:
+        EncoderError: The name is unknown, or the model cannot be loaded as asked.
+    """
+    from encoders.services import is_service, service_dense
+
+    if is_service(model):
+        return service_dense(model, options)
+    from encoders.dense import TransformerDenseEncoder
+
+    found = read_model(model, options, "dense")
+    plan = BatchPlan(options.batch_tokens or DENSE_BATCH_TOKENS, DENSE_BATCH_ROWS)
+    return TransformerDenseEncoder(found, _runner(found, options), options.dimension, plan)
+
+
+def load_sparse(
+    model: str = DEFAULT_SPARSE, options: LoadOptions = _DEFAULT_OPTIONS
+) -> SparseEncoder:
+    """Load a sparse encoder.
+
+    Args:
+        model: Preset, folder (source or export), hub id, ``tei:URL``, or ``lexical`` with
+            ``options.statistics``.
+        options: Runtime, device, pruning and what deviates from the model's own settings.
+
+    Raises:
+        EncoderError: The name is unknown, or the model cannot be loaded as asked.
+    """
+    from encoders.services import is_service, service_sparse
+
+    if is_service(model):
+        return service_sparse(model, options)
+    if model == DEFAULT_SPARSE:
+        return _load_lexical(options)
+    from encoders.sparse import SpladeEncoder
+
+    found = read_model(model, options, "sparse")
+    plan = BatchPlan(options.batch_tokens or _sparse_batch_tokens(found), DENSE_BATCH_ROWS)
+    return SpladeEncoder(found, _runner(found, options), _pruning(options), plan)
+
+
+def read_model(model: str, options: LoadOptions, kind: Literal["dense", "sparse"]) -> Model:
+    """Settings, tokenizer and fingerprint of a model, without loading its weights.
+
+    Raises:
+        EncoderError: The name is unknown, or the files are no model of this kind.
+    """
+    from encoders.export.folder import is_export
+
+    folder = Path(model).expanduser()
+    if is_export(folder):
+        return read_exported_model(folder.resolve(), options, kind)
+    return read_source_model(find_source(model, options, kind=kind), options, kind)
+
+
+def _runner(model: Model, options: LoadOptions) -> Runner:
+    runtime = _chosen_runtime(model, options)
+    if runtime == "torch":
+        from encoders.torch_runner import TorchRunner
+
+        graph = model.load_graph(trust_remote_code=options.trust_remote_code)
+        return TorchRunner.load(graph, options.device, options.threads)
+    from encoders.export.folder import GRAPH
+    from encoders.onnx_runner import OnnxRunner
+
+    folder = model.folder if model.files is None else _export(model, options)
+    return OnnxRunner.load(folder / GRAPH, options.device, options.threads)
+
+
+def _export(model: Model, options: LoadOptions) -> Path:
+    from encoders.export.exporter import cached_export
+
+    return cached_export(model, trust_remote_code=options.trust_remote_code)
+
+
+def _chosen_runtime(model: Model, options: LoadOptions) -> Literal["onnx", "torch"]:
+    from encoders.onnx_runner import has_cuda_provider, onnxruntime_installed
+
+    if options.runtime != "auto":
+        return options.runtime
+    if model.files is None:
+        return "onnx"
+    if not onnxruntime_installed():
+        return "torch"
+    if options.device == "cuda" and not has_cuda_provider():
+        return "torch"
+    return "onnx"
+
+
+def _load_lexical(options: LoadOptions) -> SparseEncoder:
+    from encoders.lexical import LexicalEncoder
+
+    if options.statistics is None:
+        msg = (
+            "The lexical encoder needs the statistics of a corpus: fit it with "
+            "LexicalEncoder.fit(texts), or give what its state() returned as "
+            "LoadOptions(statistics=...)"
+        )
+        raise EncoderError(msg)
+    return LexicalEncoder.from_state(options.statistics, pruning=_pruning(options))
+
+
+def _pruning(options: LoadOptions) -> Pruning:
+    return Pruning(options.top_k, options.prune_ratio)
+
+
+def _sparse_batch_tokens(model: Model) -> int:
+    fitting = SPARSE_LOGIT_BYTES // (4 * model.settings.graph.width)
+    return max(SPARSE_MIN_BATCH_TOKENS, fitting)

@@ -1,0 +1,292 @@
+"""``tandem evaluate`` and ``tandem quickstart``."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from encoders.cli import encoder_options, load_options
+from opensearch.cli.progress import build_progress
+from opensearch.cli.search import fusion_from, fusion_options, show_result
+from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
+
+if TYPE_CHECKING:
+    from opensearch.index_info import IndexInfo
+    from opensearch.search import Searcher
+    from training.evaluation.datasets import JudgedQueries
+    from training.evaluation.report import Report
+
+_MODES = ("bm25", "dense", "sparse", "hybrid")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--queries",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="BEIR folder, or a file of queries (JSONL or TSV).",
+)
+@click.option(
+    "--qrels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Judgements (BEIR TSV or TREC). In a BEIR folder: qrels/<split>.tsv.",
+)
+@click.option("--split", help="Which judgements of a BEIR folder: test, dev, …")
+@click.option(
+    "-m",
+    "--mode",
+    "modes",
+    multiple=True,
+    type=click.Choice(_MODES),
+    help="Mode to run; repeatable. Default: all four.",
+)
+@click.option(
+    "-f", "--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="As in search."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.html, report.json, runs and per-query results.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Queries under way at a time.",
+)
+@fusion_options
+@encoder_options
+@url_option
+@json_option
+@reports_errors
+def evaluate(name: str, url: str | None, as_json: bool, **options: Any) -> None:
+    """Measure every search mode of the index NAME against relevance judgements.
+
+    Prints NDCG@10, MRR@10, recall, MAP and latency per mode, with a paired significance test
+    against BM25.
+
+    \b
+    Examples:
+      tandem evaluate docs --queries my-set/ --split dev
+      tandem evaluate docs --queries queries.jsonl --qrels qrels.tsv --output report
+      tandem evaluate docs --queries my-set/ --json
+    """
+    from opensearch.index_info import read_index_info
+    from opensearch.workflows.connection import open_cluster
+    from opensearch.workflows.query_encoders import open_searcher
+
+    judged = _judged(options)
+    client = open_cluster(url)
+    info = read_index_info(client, name)
+    searcher = open_searcher(
+        client, info, load_options(options), dense=options["dense"], sparse=options["sparse"]
+    )
+    report = _evaluate(client, info, searcher, judged, options)
+    if options["output"]:
+        _save(client, info, report, options["output"])
+    if as_json:
+        echo_json(report.as_dict())
+    else:
+        _print(report)
+
+
+def _judged(options: Mapping[str, Any]) -> "JudgedQueries":
+    from training.evaluation.datasets import find_split, load_judged, load_split
+
+    queries: Path = options["queries"]
+    if queries.is_dir():
+        if options["qrels"]:
+            split = find_split(queries, options["split"])
+            return load_judged(split.queries, options["qrels"], name=queries.name)
+        return load_split(find_split(queries, options["split"]))
+    if options["qrels"] is None:
+        msg = "--queries names a file, so --qrels is needed too (or give a BEIR folder)"
+        raise click.UsageError(msg)
+    return load_judged(queries, options["qrels"], name=queries.stem)
+
+
+def _evaluate(
+    client: Any,
+    info: "IndexInfo",
+    searcher: "Searcher",
+    judged: "JudgedQueries",
+    options: Mapping[str, Any],
+) -> "Report":
+    from opensearch.filters import parse_filters
+    from training.evaluation.index_modes import EvaluationOptions, evaluate_index
+    from training.evaluation.results import Load
+
+    chosen = options["modes"] or _MODES
+    evaluation = EvaluationOptions(
+        modes=[mode for mode in _MODES if mode in chosen],  # type: ignore[misc]
+        fusion=fusion_from(options, info),
+        filters=parse_filters(options["filters"]),
+        load=Load(threads=options["threads"]),
+    )
+    return evaluate_index(client, info, searcher, judged, evaluation)
+
+
+def _save(client: Any, info: "IndexInfo", report: "Report", folder: Path) -> None:
+    from training.evaluation.index_modes import example_texts
+    from training.evaluation.storage import save_report
+
+    save_report(report, folder, texts=example_texts(client, info, report))
+    note(f"Report: {folder / 'report.html'}")
+
+
+def _print(report: "Report") -> None:
+    from training.evaluation.table import print_table
+
+    print_table(report, click.get_text_stream("stdout"))
+    click.echo(f"\n{report.headline()}")
+    for warning in report.warnings:
+        note(f"Note: {warning}")
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path), required=False)
+@click.option("--index", "name", help="Index to build. Default: quickstart-<name of the source>.")
+@click.option("--split", help="Which judgements of the BEIR folder: test, dev, …")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("tandem-report"),
+    show_default=True,
+    help="Folder for the HTML report and the runs.",
+)
+@fusion_options
+@encoder_options
+@url_option
+@json_option
+@reports_errors
+def quickstart(
+    source: Path | None, name: str | None, url: str | None, as_json: bool, **options: Any
+) -> None:
+    """Start a node, index a corpus, compare all modes, explain three queries.
+
+    SOURCE is any BEIR folder (corpus.jsonl, queries.jsonl, qrels/). Without one, a sample is taken
+    that was written for this project: the help desk of an invented bank, in English and Korean.
+
+    \b
+    Examples:
+      tandem quickstart
+      tandem quickstart my-beir-folder --split dev
+    """
+    from training.evaluation.datasets import find_split, load_split
+    from training.sample_corpus import sample_folder
+
+    started = time.monotonic()
+    folder = source or sample_folder()
+    judged = load_split(find_split(folder, options["split"]))
+    name = name or f"quickstart-{_slug(folder.resolve().name)}"
+    client = _cluster(url)
+    info = _index(client, folder, name, options)
+    note("comparing the modes")
+    searcher = _searcher(client, info, options)
+    report = _evaluate(client, info, searcher, judged, {**options, **_ALL_MODES})
+    _save(client, info, report, options["output"])
+    if as_json:
+        echo_json(report.as_dict())
+        return
+    click.echo()
+    _print(report)
+    _examples(searcher, info, report, options)
+    _what_next(name, folder, time.monotonic() - started)
+
+
+_ALL_MODES: Mapping[str, Any] = {"modes": (), "filters": (), "threads": 1}
+
+
+def _slug(name: str) -> str:
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    return plain.strip("-") or "corpus"
+
+
+def _cluster(url: str | None) -> Any:
+    """The given or configured cluster; else the local engine, started if need be."""
+    from opensearch.cli.engine_progress import Rendered
+    from opensearch.errors import NoAddressError
+    from opensearch.local.engine import EngineOptions, start_engine
+    from opensearch.workflows.connection import open_cluster
+
+    try:
+        return open_cluster(url)
+    except NoAddressError:
+        with Rendered() as progress:
+            return open_cluster(start_engine(EngineOptions(), progress).url)
+
+
+def _index(client: Any, folder: Path, name: str, options: Mapping[str, Any]) -> "IndexInfo":
+    from ingest.corpus import CorpusOptions
+    from ingest.rejects import RejectWriter
+    from opensearch.workflows.build import BuildEvents, BuildJob, build_index
+
+    rejects_file = options["output"] / "rejects.jsonl"
+    with RejectWriter(rejects_file) as rejects, build_progress() as progress:
+        events = BuildEvents(stage=note, progress=progress.update, reject=rejects.write)
+        job = BuildJob(
+            index=name,
+            corpus=CorpusOptions(source=folder),
+            dense=options["dense"],
+            sparse=options["sparse"],
+            load=load_options(options),
+        )
+        report = build_index(client, job, events)
+    done = report.progress
+    note(f"{done.documents:,} documents, {done.written:,} passages written")
+    if rejects.total:
+        note(f"{rejects.total} inputs were set aside; see {rejects_file}")
+    for warning in report.warnings:
+        note(f"Note: {warning}")
+    return report.info
+
+
+def _searcher(client: Any, info: "IndexInfo", options: Mapping[str, Any]) -> "Searcher":
+    from opensearch.workflows.query_encoders import open_searcher
+
+    return open_searcher(client, info, load_options(options))
+
+
+def _examples(
+    searcher: "Searcher", info: "IndexInfo", report: "Report", options: Mapping[str, Any]
+) -> None:
+    from opensearch.plan import SearchRequest
+    from training.quickstart import EXAMPLE_HITS, choose_examples, explain
+
+    click.secho("\nQueries that gain most over words alone, explained", bold=True)
+    for query in choose_examples(report):
+        request = SearchRequest(
+            text=query.text,
+            size=EXAMPLE_HITS,
+            fusion=fusion_from(options, info),
+            leg_scores=True,
+            highlight=True,
+            tokens=True,
+        )
+        example = explain(searcher, report, request, query)
+        click.secho(f"\n“{query.text}”", fg="cyan")
+        click.echo(
+            f"relevant: {', '.join(sorted(example.relevant))} - rank {_rank(example.bm25_rank)} "
+            f"by BM25, {_rank(example.hybrid_rank)} by hybrid"
+        )
+        show_result(example.result, explain=True)
+
+
+def _rank(rank: int | None) -> str:
+    return "none" if rank is None else str(rank)
+
+
+def _what_next(name: str, folder: Path, seconds: float) -> None:
+    click.echo(
+        f"\nDone in {seconds:.0f} s. The node keeps running. What to do next:\n"
+        f'  tandem search {name} "your question" --explain\n'
+        "  tandem index YOUR.jsonl --index docs      your own corpus\n"
+        f"  tandem evaluate {name} --queries {folder} --fusion rrf\n"
+        "  tandem engine stop"
+    )

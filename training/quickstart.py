@@ -1,0 +1,71 @@
+"""The whole job on one corpus: index it, compare the modes, explain a few queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opensearch.hits import SearchResult
+from opensearch.plan import SearchRequest
+from opensearch.search import Searcher
+from training.evaluation.datasets import Query
+from training.evaluation.report import Report
+
+EXAMPLES = 3
+EXAMPLE_HITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query, explained.
+
+    Attributes:
+        query: The query.
+        relevant: Ids of its relevant documents.
+        bm25_rank: Rank of the first relevant document by words alone; ``None``: not found.
+        hybrid_rank: The same with all legs.
+        result: The hybrid search with the score of each leg.
+    """
+
+    query: Query
+    relevant: frozenset[str]
+    bm25_rank: int | None
+    hybrid_rank: int | None
+    result: SearchResult
+
+
+def choose_examples(report: Report, count: int = EXAMPLES) -> list[Query]:
+    """Queries worth showing: where hybrid gains most over words, one per language if there are.
+
+    Nothing is hidden: the report lists the queries that lost, too.
+    """
+    ndcg = {mode: report.results[mode].evaluated.values("ndcg@10") for mode in ("bm25", "hybrid")}
+    gains = [h - b for b, h in zip(ndcg["bm25"], ndcg["hybrid"], strict=True)]
+    ordered = sorted(zip(gains, report.judged, strict=True), key=lambda pair: -pair[0])
+    chosen: list[Query] = []
+    languages: set[object] = set()
+    for new_language_only in (True, False):
+        for _, query in ordered:
+            language = query.metadata.get("lang")
+            if len(chosen) == count:
+                return chosen
+            if query in chosen or (new_language_only and language in languages):
+                continue
+            chosen.append(query)
+            languages.add(language)
+    return chosen
+
+
+def explain(searcher: Searcher, report: Report, request: SearchRequest, query: Query) -> Example:
+    """Search one query with the score of every leg."""
+    relevant = frozenset(d for d, grade in report.judged.qrels[query.id].items() if grade > 0)
+    return Example(
+        query=query,
+        relevant=relevant,
+        bm25_rank=first_rank(list(report.results["bm25"].run[query.id]), relevant),
+        hybrid_rank=first_rank(list(report.results["hybrid"].run[query.id]), relevant),
+        result=searcher.search(request),
+    )
+
+
+def first_rank(ranking: Sequence[str], relevant: frozenset[str]) -> int | None:
+    """Rank of the first relevant document, from 1."""
+    return next((rank for rank, doc in enumerate(ranking, start=1) if doc in relevant), None)
