@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 FALLBACK_MAX_TOKENS = 512
 _NO_LIMIT = 1_000_000  # tokenizers write 1e30 for "no limit"
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
+_ROBERTA_TYPES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _LEGACY_POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -284,10 +285,17 @@ def _max_tokens(folder: Path, declared: Mapping[str, Any], tokenizer: Mapping[st
     """The limit the model declares; otherwise the smaller of tokenizer's and positions' limit."""
     if declared.get("max_seq_length"):
         return int(declared["max_seq_length"])
-    positions = transformer_config(folder).get("max_position_embeddings")
-    limits = [tokenizer.get("model_max_length"), positions]
+    limits = [tokenizer.get("model_max_length"), _positions(transformer_config(folder))]
     usable = [int(limit) for limit in limits if limit and limit < _NO_LIMIT]
     return min(usable, default=FALLBACK_MAX_TOKENS)
+
+
+def _positions(config: Mapping[str, Any]) -> int | None:
+    """Positions a network has; RoBERTa's family starts to count behind the padding id."""
+    positions = config.get("max_position_embeddings")
+    if positions is None or str(config.get("model_type")) not in _ROBERTA_TYPES:
+        return positions
+    return int(positions) - int(config.get("pad_token_id", 1)) - 1
 
 
 def _prompts(source: ModelSource, options: LoadOptions) -> tuple[str, str]:

@@ -138,13 +138,14 @@ def _with_query_weights(model: Model, table: str | None) -> Model:
         weights = _static_weights(path, width)
     else:
         weights = weights_of_table(read_json(path, default={}), model.tokenizer, width)
+    weights[[number for number in model.tokenizer.special_ids() if number < width]] = 0
     return replace(model, query_weights=weights)
 
 
 def weights_of_table(
     table: Mapping[str, float], tokenizer: TextTokenizer, width: int
 ) -> npt.NDArray[np.float32]:
-    """``{token: weight}`` as a weight for each id, special tokens at zero.
+    """``{token: weight}`` as a weight for each id.
 
     Raises:
         EncoderError: Most of the table's tokens are not in the vocabulary.
@@ -160,12 +161,11 @@ def weights_of_table(
     if not table or unknown > len(table) / 2:
         msg = f"{unknown} of {len(table)} tokens of the query weights are not in the vocabulary"
         raise EncoderError(msg)
-    weights[[number for number in tokenizer.special_ids() if number < width]] = 0
     return weights
 
 
 def _static_weights(folder: Path, width: int) -> npt.NDArray[np.float32]:
-    """Weights a SparseStaticEmbedding module saved: special tokens keep what was learnt."""
+    """Weights a SparseStaticEmbedding module saved."""
     path = folder / "model.safetensors"
     if path.is_file():
         from safetensors.numpy import load_file

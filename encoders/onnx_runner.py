@@ -16,13 +16,14 @@ from encoders.tokenization import Batch
 logger = logging.getLogger(__name__)
 
 INPUTS = ("input_ids", "attention_mask")
+_PACKAGE = "onnxruntime"
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 
 
 def onnxruntime_installed() -> bool:
     """Whether ONNX Runtime can be imported."""
-    return importlib.util.find_spec("onnxruntime") is not None
+    return importlib.util.find_spec(_PACKAGE) is not None
 
 
 def has_cuda_provider() -> bool:
@@ -97,7 +98,7 @@ def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError("onnxruntime", "cpu") from error
+        raise MissingExtraError(_PACKAGE, "cpu") from error
     return onnxruntime
 
 

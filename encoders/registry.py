@@ -11,6 +11,7 @@ from encoders.options import LoadOptions
 from encoders.presets import DEFAULT_DENSE, DEFAULT_SPARSE
 from encoders.pruning import Pruning
 from encoders.runner import Runner
+from encoders.service_address import is_service
 from encoders.source import find_source
 
 __all__ = ["DEFAULT_DENSE", "DEFAULT_SPARSE", "LoadOptions", "load_dense", "load_sparse"]
@@ -36,9 +37,9 @@ def load_dense(model: str = DEFAULT_DENSE, options: LoadOptions = _DEFAULT_OPTIO
     Raises:
         EncoderError: The name is unknown, or the model cannot be loaded as asked.
     """
-    from encoders.services import is_service, service_dense
-
     if is_service(model):
+        from encoders.services import service_dense
+
         return service_dense(model, options)
     from encoders.dense import TransformerDenseEncoder
 
@@ -60,9 +61,9 @@ def load_sparse(
     Raises:
         EncoderError: The name is unknown, or the model cannot be loaded as asked.
     """
-    from encoders.services import is_service, service_sparse
-
     if is_service(model):
+        from encoders.services import service_sparse
+
         return service_sparse(model, options)
     if model == DEFAULT_SPARSE:
         return _load_lexical(options)

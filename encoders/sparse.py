@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class SpladeEncoder:
             self.model.graph_fingerprint,
             self.model.tokenizer_digest,
             self.model.settings.text.as_dict(),
-            None if weights is None else weights.astype(float).round(6).tolist(),
+            None if weights is None else sha256(weights.tobytes()).hexdigest(),
             self.pruning.as_dict(),
         )
         width = self.model.settings.graph.width

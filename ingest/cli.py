@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from encoders.cli import encoder_options, load_options
+from encoders.cli import EncoderChoice, encoder_options
 from opensearch.cli.progress import build_progress
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
 
@@ -101,7 +101,14 @@ _SHOWN_REJECTS = 10
 @url_option
 @json_option
 @reports_errors
-def index(source: Path, name: str, url: str | None, as_json: bool, **options: Any) -> None:
+def index(
+    source: Path,
+    name: str,
+    url: str | None,
+    as_json: bool,
+    encoders: EncoderChoice,
+    **options: Any,
+) -> None:
     """Index SOURCE: text, dense vectors and sparse token weights.
 
     SOURCE is a JSONL, CSV, TSV or Parquet file, a BEIR folder, a folder of text, Markdown, HTML or
@@ -125,7 +132,7 @@ def index(source: Path, name: str, url: str | None, as_json: bool, **options: An
         RejectWriter(rejects_file) as rejects,
         build_progress() as progress,
     ):
-        job = _job(readable, name, options)
+        job = _job(readable, name, encoders, options)
         shown: list[str] = []
         events = BuildEvents(
             stage=note, progress=progress.update, reject=partial(_set_aside, rejects, shown)
@@ -142,7 +149,9 @@ def _set_aside(rejects: "RejectWriter", shown: list[str], reject: "Reject") -> N
         shown.append(f"{reject.origin}: {reject.reason}")
 
 
-def _job(source: Path, name: str, options: Mapping[str, Any]) -> "BuildJob":
+def _job(
+    source: Path, name: str, encoders: EncoderChoice, options: Mapping[str, Any]
+) -> "BuildJob":
     from ingest.corpus import CorpusOptions
     from opensearch.workflows.build import BuildJob
 
@@ -159,9 +168,9 @@ def _job(source: Path, name: str, options: Mapping[str, Any]) -> "BuildJob":
         chunking=options["chunking"],
         chunk_size=options["chunk_size"],
         chunk_overlap=options["chunk_overlap"],
-        dense=options["dense"],
-        sparse=options["sparse"],
-        load=load_options(options),
+        dense=encoders.dense,
+        sparse=encoders.sparse,
+        load=encoders.options,
         sparse_field=options["sparse_field"],
         dense_engine=options["dense_engine"],
         shards=options["shards"],

@@ -1,9 +1,10 @@
 """What the cluster can do; a refusal to tell (403) means unknown, never absent."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from opensearch.errors import CapabilityError
+from opensearch.errors import CapabilityError, ClusterUnreachableError
 from opensearch.translation import translated
 
 # Set by the local engine, whose k-NN plugin comes without its native libraries.
@@ -66,13 +67,22 @@ def _version(client: Any) -> tuple[int, ...] | None:
     answer = _ask(client.info, "asking for its version")
     if answer is None:
         return None
-    number = answer["version"]["number"].split("-")[0]
-    return tuple(int(part) for part in number.split("."))
+    version = answer.get("version") if isinstance(answer, dict) else None
+    number = version.get("number") if isinstance(version, dict) else None
+    if not isinstance(number, str):
+        msg = "What answers at that address is not OpenSearch. Is the address right?"
+        raise ClusterUnreachableError(msg)
+    return tuple(int(part) for part in re.findall(r"\d+", number.split("-")[0]))
 
 
 def _plugins(client: Any) -> frozenset[str] | None:
     rows = _ask(lambda: client.cat.plugins(format="json"), "listing its plugins")
-    return None if rows is None else frozenset(row["component"] for row in rows)
+    if rows is None:
+        return None
+    by_node: dict[str, set[str]] = {}
+    for row in rows:
+        by_node.setdefault(row["name"], set()).add(row["component"])
+    return frozenset(set.intersection(*by_node.values())) if by_node else frozenset()
 
 
 def _natives(client: Any) -> bool | None:

@@ -11,11 +11,15 @@ import unicodedata
 MAX_VALUES = 64
 MIN_DIGITS = 4
 
+# A letter or digit of a script written with spaces. Korean particles, and words of scripts without
+# spaces, stand right beside a value and are no part of it: 25000원, E-4012가.
+_GLUED = r"(?:-|[^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])"
+_BEFORE = r"(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<!-)"
 _CODE = re.compile(
-    r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:[-_/.][A-Za-z0-9]+)*(?![\w-])"
+    rf"{_BEFORE}(?=[A-Za-z_-]*\d)(?=[0-9_-]*[A-Za-z])[A-Za-z0-9]+(?:[-_/.][A-Za-z0-9]+)*(?!{_GLUED})"
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,-])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,-])\d{4,}(?:\.\d+)?(?![\w-])"
+    rf"{_BEFORE}(?<![.,])(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{4,}}(?:\.\d+)?(?!{_GLUED}))"
 )
 _DIGIT = re.compile(r"\d")
 
@@ -32,7 +36,7 @@ def exact_values(text: str) -> list[str]:
             found[match[0].upper()] = None
     for match in _NUMBER.finditer(plain):
         number = match[0].replace(",", "")
-        if not _is_year(number) and len(_DIGIT.findall(number)) >= MIN_DIGITS:
+        if not _is_year(match[0]) and len(_DIGIT.findall(number)) >= MIN_DIGITS:
             found[number] = None
     return list(found)[:MAX_VALUES]
 

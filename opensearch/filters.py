@@ -6,7 +6,9 @@ from typing import Any
 
 from opensearch.errors import SettingsError
 
-_EXPRESSION = re.compile(r"(?P<field>[^=<>!\s]+)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.+)\Z")
+_EXPRESSION = re.compile(
+    r"(?P<field>[^=<>!\s]+)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.+)\Z", re.DOTALL
+)
 _RANGES = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 # Fields of the index itself; every other name is looked up under `metadata`.
 _OWN_FIELDS = frozenset({"doc_id", "level", "parent", "ordinal"})
@@ -30,7 +32,8 @@ def parse_filters(expressions: Iterable[str]) -> list[dict[str, Any]]:
 
 def _clause(expression: str) -> dict[str, Any]:
     match = _EXPRESSION.match(expression.strip())
-    if match is None:
+    values = [part.strip() for part in match["value"].split(",") if part.strip()] if match else []
+    if match is None or not values:
         msg = (
             f"cannot read the filter {expression!r}; write field=value, field=a,b, field!=value, "
             "or field>=value (also >, <=, <)"
@@ -40,7 +43,7 @@ def _clause(expression: str) -> dict[str, Any]:
     path = name if name in _OWN_FIELDS or name.startswith("metadata.") else f"metadata.{name}"
     if operator in _RANGES:
         return {"range": {path: {_RANGES[operator]: value}}}
-    wanted = _any_of(path, [part.strip() for part in value.split(",")])
+    wanted = _any_of(path, values)
     return {"bool": {"must_not": [wanted]}} if operator == "!=" else wanted
 
 

@@ -4,6 +4,7 @@ The same ``Fusion`` either becomes a search pipeline or is computed by the clien
 live in different indices.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -67,7 +68,7 @@ class Fusion:
             msg = f"unknown fusion {self.method!r}; allowed: {', '.join(METHODS)}"
             raise SettingsError(msg)
         unknown = set(self.weights) - set(LEGS)
-        if unknown or any(weight < 0 for weight in self.weights.values()):
+        if unknown or not all(0 <= weight < math.inf for weight in self.weights.values()):
             msg = f"weights are non-negative, for {', '.join(LEGS)}; got {dict(self.weights)}"
             raise SettingsError(msg)
         if not 1 <= self.rank_constant <= 10_000 or not 1 <= self.depth <= 10_000:
@@ -85,8 +86,10 @@ class Fusion:
         if total <= 0:
             msg = f"the legs {', '.join(legs)} have no weight; give at least one a positive weight"
             raise SettingsError(msg)
-        head = [round(weight / total, 6) for weight in raw[:-1]]
-        return [*head, round(1.0 - sum(head), 6)]
+        shares = [round(weight / total, 6) for weight in raw]
+        heaviest = shares.index(max(shares))  # takes what rounding left over; never below zero
+        shares[heaviest] = round(1.0 - (sum(shares) - shares[heaviest]), 6)
+        return shares
 
     def bounds_of(self, leg: Leg) -> Bounds:
         """The bounds of one leg."""
@@ -107,7 +110,7 @@ def parse_weights(text: str) -> dict[Leg, float]:
             number = float(value)
         except ValueError:
             number = -1.0
-        if leg is None or number < 0:
+        if leg is None or not 0 <= number < math.inf:
             msg = f"cannot read the weight {part!r}; write bm25=0.3,dense=0.6,sparse=0.1"
             raise SettingsError(msg)
         weights[leg] = number

@@ -41,6 +41,7 @@ def index_body(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "fingerprint": {"type": "keyword", "index": False, "doc_values": False},
         "encoder": _KEYWORD,
         "exact": _EXACT,
+        "exact_title": _EXACT,
         "title": _text_field(spec),
         "text": _text_field(spec),
         "metadata": {"type": "object", "dynamic": True},

@@ -15,6 +15,8 @@ MAX_TOKEN_WEIGHT = 64.0
 MAX_TOKENS = 1024
 # An exact value counts like one more rare term, a little more than a word would.
 EXACT_BOOST = 2.0
+# A passage with the value in its title is about it; others mention it.
+EXACT_TITLE_BOOST = 4.0
 MAX_QUERY_CHARACTERS = 8_000
 
 
@@ -29,7 +31,12 @@ def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> C
     words: Clause = {"combined_fields": {"query": text[:MAX_QUERY_CHARACTERS], "fields": [*fields]}}
     if not exact:
         return words
-    values = [{"term": {"exact": {"value": value, "boost": EXACT_BOOST}}} for value in exact]
+    boosts = (("exact", EXACT_BOOST), ("exact_title", EXACT_TITLE_BOOST))
+    values = [
+        {"term": {field: {"value": value, "boost": boost}}}
+        for value in exact
+        for field, boost in boosts
+    ]
     return {"bool": {"should": [words, *values]}}
 
 

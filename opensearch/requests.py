@@ -51,7 +51,12 @@ def hybrid_body(request: SearchRequest, plan: Plan) -> Body:
 
 def candidates_body(request: SearchRequest, clause: Clause) -> Body:
     """The candidates of one leg, ids and scores only, for fusion in the client."""
-    return {"query": clause, "size": request.depth, "_source": ["doc_id"]}
+    return {
+        "query": clause,
+        "size": request.depth,
+        "_source": False,
+        "docvalue_fields": ["doc_id"],
+    }
 
 
 def leg_scores_body(leg: Leg, clause: Clause, chunk_ids: Sequence[str]) -> Body:
@@ -70,12 +75,13 @@ def documents_body(request: SearchRequest, chunk_ids: Sequence[str], clause: Cla
     """The stored fields of given chunks; a clause lets them be highlighted."""
     only = {"ids": {"values": [*chunk_ids]}}
     query = {"bool": {"filter": [only], **({"should": [clause]} if clause else {})}}
-    return {"query": query, "size": len(chunk_ids), **_shown(request)}
+    shown = {**_shown(request), "docvalue_fields": ["doc_id"]}
+    return {"query": query, "size": len(chunk_ids), **shown}
 
 
 def _shown(request: SearchRequest) -> Mapping[str, Any]:
     if request.ids_only:
-        return {"_source": ["doc_id"]}
+        return {"_source": False}  # collapsing already returns the document id of each hit
     fields = ["doc_id", "title", "text", "metadata"]
     if request.tokens:
         fields.append(SPARSE_FIELD)

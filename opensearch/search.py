@@ -86,7 +86,7 @@ class Searcher:
             (fused,) = rankings.values()
         else:
             fused = fuse(rankings, replace(request.fusion, depth=request.depth))
-        documents = {h["_id"]: h["_source"]["doc_id"] for hits in found.values() for h in hits}
+        documents = {h["_id"]: _doc_id(h) for hits in found.values() for h in hits}
         collapsed = _best_chunks(fused, documents)
         return self._documents(
             request, plan, collapsed[request.offset : request.offset + request.size]
@@ -169,12 +169,17 @@ def _best_chunks(
     return list(best.values())
 
 
+def _doc_id(raw: Mapping[str, Any]) -> str:
+    """The document of a hit: collapsing and doc values put it beside the source."""
+    return str(raw["fields"]["doc_id"][0])
+
+
 def _hit(raw: Mapping[str, Any], rank: int) -> Hit:
-    source = raw["_source"]
+    source = raw.get("_source", {})
     tokens = sorted(source.get(SPARSE_FIELD, {}).items(), key=lambda item: -item[1])
     fragments = raw.get("highlight", {})
     return Hit(
-        id=source["doc_id"],
+        id=_doc_id(raw),
         chunk_id=raw["_id"],
         score=raw["_score"],
         rank=rank,

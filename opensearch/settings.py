@@ -22,7 +22,7 @@ class ClusterSettings(BaseModel):
     The password never appears in ``repr``, logs or messages.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str = Field(description="http(s)://host:port; several are separated by commas")
     user: str | None = None
@@ -36,6 +36,12 @@ class ClusterSettings(BaseModel):
     @classmethod
     def _only_http(cls, value: str) -> str:
         for url in value.split(","):
+            if "@" in url:  # it would be printed wherever the address is
+                msg = (
+                    "an address holds no user or password; set "
+                    f"{ENVIRONMENT_PREFIX}USER and {ENVIRONMENT_PREFIX}PASSWORD"
+                )
+                raise ValueError(msg)
             if not url.strip().startswith(("http://", "https://")):
                 msg = f"{url.strip()!r} must start with http:// or https://"
                 raise ValueError(msg)

@@ -30,8 +30,8 @@ def _translate(error: Any, action: str) -> SearchBackendError:
 
     if isinstance(error, exceptions.SSLError):
         msg = (
-            f"TLS failed while {action}: {error.error}. Name the authority's certificate with "
-            "--ca-file or TANDEM_OPENSEARCH_CA_FILE."
+            f"TLS failed while {action}: {error.error}. Set TANDEM_OPENSEARCH_CA_FILE to "
+            "the certificate of its authority."
         )
         return ClusterUnreachableError(msg)
     if isinstance(error, exceptions.ConnectionTimeout):

@@ -61,8 +61,9 @@ def document_body(info: IndexInfo, record: EncodedChunk) -> dict[str, Any]:
     }
     if chunk.parent is not None:
         body["parent"] = chunk.parent
-    if exact := exact_values(chunk.passage):
-        body["exact"] = exact
+    for field, text in (("exact", chunk.passage), ("exact_title", chunk.title)):
+        if values := exact_values(text):
+            body[field] = values
     if record.dense is not None:
         body[DENSE_FIELD] = record.dense
     if record.sparse_named and info.sparse_field == "rank_features":

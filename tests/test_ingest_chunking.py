@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from encoders.base import FloatMatrix
 from ingest.chunking.chunker import Chunker, batched_documents
@@ -54,7 +54,19 @@ def word_piece() -> Tokenizer:
     return tokenizer
 
 
+def byte_pairs() -> Tokenizer:
+    """A true byte-level tokenizer: spaces and line feeds count, letters fall apart into bytes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(["Ask the bank. fees 예금은 안전하다. 가나다"] * 9, trainer)
+    return tokenizer
+
+
 TOKENIZER = word_piece()
+BYTE_PAIRS = byte_pairs()
 
 
 def chunker(strategy: str, size: int, overlap: int = 0, *, counter: Any = count_words) -> Chunker:
@@ -88,8 +100,10 @@ PROSE = st.lists(
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("counter", [count_words, TOKENIZER], ids=["function", "tokenizer"])
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(
+    "counter", [count_words, TOKENIZER, BYTE_PAIRS], ids=["function", "pieces", "bytes"]
+)
+@settings(max_examples=20, deadline=None)
 @given(
     text=TEXTS | PROSE,
     title=st.sampled_from(["", "Fees", "A very long title " * 9]),
@@ -114,7 +128,8 @@ def test_every_strategy_keeps_its_promises(
     fine = [chunk for chunk in found if chunk.level == "fine"]
     assert_everything_is_covered(text, fine)
     assert_size(fine, size, counter)
-    assert_overlap(text, fine, overlap, counter)
+    if counter is not BYTE_PAIRS:  # there a fragment may have more tokens alone than in its place
+        assert_overlap(text, fine, overlap, counter)
     for before, after in pairwise(fine):
         assert before.start < after.start
         assert before.end < after.end

@@ -61,7 +61,8 @@ def test_a_clean_document_is_passed_on_as_it_is() -> None:
 
 
 def test_boilerplate_lines_are_removed_only_when_asked_for() -> None:
-    text = "- 12 -\nFees\nPage 3 of 9\n© 2024 Example Bank\n무단 전재 및 재배포 금지\n12\nShare this\n3쪽"
+    lines = ["- 12 -", "Fees", "Page 3 of 9", "© 2024 Example Bank", "무단 전재 및 재배포 금지"]
+    text = "\n".join([*lines, "12", "Share this", "3쪽"])
     document = Document("d", text)
     assert CLEAN(document).text == text
     hook = remove_lines(["share this"], page_numbers=True, copyright_notices=True)

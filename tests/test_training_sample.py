@@ -25,7 +25,7 @@ ENGLISH_STOPS = frozenset(
     now of off on one only or other our out over own re s say says shall she should so some
     something still such t take takes than that the their them then there these they thing things
     this those to too under up us use used using ve very want wants was wasn way we were what when
-    where which while who whom whose why will with within without won would you your yours
+    where whether which while who whom whose why will with within without won would you your yours
     need needs""".split()
 )
 KOREAN_STOPS = frozenset(

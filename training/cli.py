@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from encoders.cli import encoder_options, load_options
+from encoders.cli import EncoderChoice, encoder_options
 from opensearch.cli.progress import build_progress
 from opensearch.cli.search import fusion_from, fusion_options, show_result
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
@@ -53,7 +53,7 @@ _MODES = ("bm25", "dense", "sparse", "hybrid")
     help="Folder for report.html, report.json, runs and per-query results.",
 )
 @click.option(
-    "--threads",
+    "--concurrency",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
@@ -64,7 +64,9 @@ _MODES = ("bm25", "dense", "sparse", "hybrid")
 @url_option
 @json_option
 @reports_errors
-def evaluate(name: str, url: str | None, as_json: bool, **options: Any) -> None:
+def evaluate(
+    name: str, url: str | None, as_json: bool, encoders: EncoderChoice, **options: Any
+) -> None:
     """Measure every search mode of the index NAME against relevance judgements.
 
     Prints NDCG@10, MRR@10, recall, MAP and latency per mode, with a paired significance test
@@ -84,7 +86,7 @@ def evaluate(name: str, url: str | None, as_json: bool, **options: Any) -> None:
     client = open_cluster(url)
     info = read_index_info(client, name)
     searcher = open_searcher(
-        client, info, load_options(options), dense=options["dense"], sparse=options["sparse"]
+        client, info, encoders.options, dense=encoders.dense, sparse=encoders.sparse
     )
     report = _evaluate(client, info, searcher, judged, options)
     if options["output"]:
@@ -126,7 +128,7 @@ def _evaluate(
         modes=[mode for mode in _MODES if mode in chosen],  # type: ignore[misc]
         fusion=fusion_from(options, info),
         filters=parse_filters(options["filters"]),
-        load=Load(threads=options["threads"]),
+        load=Load(threads=options["concurrency"]),
     )
     return evaluate_index(client, info, searcher, judged, evaluation)
 
@@ -166,7 +168,12 @@ def _print(report: "Report") -> None:
 @json_option
 @reports_errors
 def quickstart(
-    source: Path | None, name: str | None, url: str | None, as_json: bool, **options: Any
+    source: Path | None,
+    name: str | None,
+    url: str | None,
+    as_json: bool,
+    encoders: EncoderChoice,
+    **options: Any,
 ) -> None:
     """Start a node, index a corpus, compare all modes, explain three queries.
 
@@ -178,6 +185,7 @@ def quickstart(
       tandem quickstart
       tandem quickstart my-beir-folder --split dev
     """
+    from opensearch.workflows.query_encoders import open_searcher
     from training.evaluation.datasets import find_split, load_split
     from training.sample_corpus import sample_folder
 
@@ -186,9 +194,9 @@ def quickstart(
     judged = load_split(find_split(folder, options["split"]))
     name = name or f"quickstart-{_slug(folder.resolve().name)}"
     client = _cluster(url)
-    info = _index(client, folder, name, options)
+    info = _index(client, folder, name, options["output"] / "rejects.jsonl", encoders)
     note("comparing the modes")
-    searcher = _searcher(client, info, options)
+    searcher = open_searcher(client, info, encoders.options)
     report = _evaluate(client, info, searcher, judged, {**options, **_ALL_MODES})
     _save(client, info, report, options["output"])
     if as_json:
@@ -200,7 +208,7 @@ def quickstart(
     _what_next(name, folder, time.monotonic() - started)
 
 
-_ALL_MODES: Mapping[str, Any] = {"modes": (), "filters": (), "threads": 1}
+_ALL_MODES: Mapping[str, Any] = {"modes": (), "filters": (), "concurrency": 1}
 
 
 def _slug(name: str) -> str:
@@ -222,20 +230,21 @@ def _cluster(url: str | None) -> Any:
             return open_cluster(start_engine(EngineOptions(), progress).url)
 
 
-def _index(client: Any, folder: Path, name: str, options: Mapping[str, Any]) -> "IndexInfo":
+def _index(
+    client: Any, folder: Path, name: str, rejects_file: Path, encoders: EncoderChoice
+) -> "IndexInfo":
     from ingest.corpus import CorpusOptions
     from ingest.rejects import RejectWriter
     from opensearch.workflows.build import BuildEvents, BuildJob, build_index
 
-    rejects_file = options["output"] / "rejects.jsonl"
     with RejectWriter(rejects_file) as rejects, build_progress() as progress:
         events = BuildEvents(stage=note, progress=progress.update, reject=rejects.write)
         job = BuildJob(
             index=name,
             corpus=CorpusOptions(source=folder),
-            dense=options["dense"],
-            sparse=options["sparse"],
-            load=load_options(options),
+            dense=encoders.dense,
+            sparse=encoders.sparse,
+            load=encoders.options,
         )
         report = build_index(client, job, events)
     done = report.progress
@@ -247,19 +256,13 @@ def _index(client: Any, folder: Path, name: str, options: Mapping[str, Any]) -> 
     return report.info
 
 
-def _searcher(client: Any, info: "IndexInfo", options: Mapping[str, Any]) -> "Searcher":
-    from opensearch.workflows.query_encoders import open_searcher
-
-    return open_searcher(client, info, load_options(options))
-
-
 def _examples(
     searcher: "Searcher", info: "IndexInfo", report: "Report", options: Mapping[str, Any]
 ) -> None:
     from opensearch.plan import SearchRequest
     from training.quickstart import EXAMPLE_HITS, choose_examples, explain
 
-    click.secho("\nQueries that gain most over words alone, explained", bold=True)
+    click.secho("\nQueries that gain over words alone, explained", bold=True)
     for query in choose_examples(report):
         request = SearchRequest(
             text=query.text,

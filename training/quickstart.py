@@ -33,25 +33,22 @@ class Example:
 
 
 def choose_examples(report: Report, count: int = EXAMPLES) -> list[Query]:
-    """Queries worth showing: where hybrid gains most over words, one per language if there are.
+    """Queries where hybrid gains most over words alone, of as many kinds and languages as can be.
 
-    Nothing is hidden: the report lists the queries that lost, too.
+    The report lists the queries that lost, too.
     """
     ndcg = {mode: report.results[mode].evaluated.values("ndcg@10") for mode in ("bm25", "hybrid")}
     gains = [h - b for b, h in zip(ndcg["bm25"], ndcg["hybrid"], strict=True)]
     ordered = sorted(zip(gains, report.judged, strict=True), key=lambda pair: -pair[0])
-    chosen: list[Query] = []
-    languages: set[object] = set()
-    for new_language_only in (True, False):
-        for _, query in ordered:
-            language = query.metadata.get("lang")
-            if len(chosen) == count:
-                return chosen
-            if query in chosen or (new_language_only and language in languages):
-                continue
-            chosen.append(query)
-            languages.add(language)
-    return chosen
+    winners = [query for gain, query in ordered if gain > 0]
+    first_of_kind = {_kind(query): query for query in reversed(winners)}
+    varied = sorted(first_of_kind.values(), key=winners.index)
+    others = [query for query in winners if query not in varied]
+    return [*varied, *others][:count]
+
+
+def _kind(query: Query) -> tuple[object, object]:
+    return query.metadata.get("lang"), query.metadata.get("kind")
 
 
 def explain(searcher: Searcher, report: Report, request: SearchRequest, query: Query) -> Example:

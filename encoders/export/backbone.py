@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from encoders.errors import EncoderError, MissingExtraError
+from encoders.errors import EncoderError
 from encoders.export.graphs import dense_graph, linear_layer, sparse_graph
 from encoders.layout import read_json
 from encoders.settings import ModelLayout, Projection
@@ -85,10 +85,8 @@ def _refuse_random_weights(folder: Path, kind: str, missing: Sequence[str]) -> N
 
 
 def _merge_adapter(model: Module, folder: Path) -> Module:
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise MissingExtraError("peft", "dev") from error
+    from peft import PeftModel
+
     merged: Any = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     return merged
 

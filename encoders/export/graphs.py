@@ -46,7 +46,7 @@ def sparse_graph(backbone: Module, settings: GraphSettings, silent_ids: Sequence
         masked = logits * mask.unsqueeze(-1).to(logits.dtype)
         if settings.splade_pooling == "sum":
             return activate(masked).sum(1) * module.keep
-        # The activation never decreases, so the maximum may be taken first: on [B, V], not [B, L, V]
+        # The activation never decreases: the maximum may be taken first, so it works on [B, V].
         return activate(masked.amax(1)) * module.keep
 
     module = _as_module(forward, [backbone])
@@ -65,7 +65,7 @@ def linear_layer(projection: Projection) -> Module:
 def _as_module(forward: Callable[[Tensor, Tensor], Tensor], parts: Sequence[Module]) -> Module:
     import torch
 
-    class Graph(torch.nn.Module):
+    class Graph(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         def __init__(self) -> None:
             super().__init__()
             self.parts = torch.nn.ModuleList(parts)

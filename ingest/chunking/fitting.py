@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest.chunking.spans import Span, trimmed
+from ingest.chunking.spans import Span, trimmed, without_contained
 from ingest.chunking.splitter import Splitter
 from ingest.chunking.tokens import TokenMeter
 from ingest.records import Chunk
@@ -31,20 +31,27 @@ class Fitter:
 
     def passages(self, texts: Sequence[tuple[str, str]]) -> Iterator[Passages]:
         """For each (title, text) its passages; token counts of all are taken in one call."""
-        for (title, text), whole in zip(texts, self._fits(texts), strict=True):
-            if whole:
-                span = trimmed(text, (0, len(text)))
+        # White space at the ends is cut off first: some tokenizers count differently behind it.
+        spans = [trimmed(text, (0, len(text))) for _, text in texts]
+        whole = [
+            passage(title, text[start:end])
+            for (title, text), (start, end) in zip(texts, spans, strict=True)
+        ]
+        for (title, text), span, fits in zip(texts, spans, self._fits(whole), strict=True):
+            if fits:
                 yield Passages(title, (span,) if span[0] < span[1] else ())
             else:
                 yield self._cut(title, text)
 
-    def _fits(self, texts: Sequence[tuple[str, str]]) -> list[bool]:
+    def _fits(self, passages: Sequence[str]) -> list[bool]:
         """Whether each passage is within the size as it is."""
-        passages = [passage(title, text) for title, text in texts]
-        unclear = [i for i, whole in enumerate(passages) if self._verdict(whole) is None]
-        counts = self._meter.count([passages[i] for i in unclear])
-        counted = {i: n <= self._size for i, n in zip(unclear, counts, strict=True)}
-        return [counted.get(i, bool(self._verdict(whole))) for i, whole in enumerate(passages)]
+        verdicts = [self._verdict(whole) for whole in passages]
+        unclear = [i for i, verdict in enumerate(verdicts) if verdict is None]
+        for i, count in zip(
+            unclear, self._meter.count([passages[i] for i in unclear]), strict=True
+        ):
+            verdicts[i] = count <= self._size
+        return [bool(verdict) for verdict in verdicts]
 
     def _verdict(self, whole: str) -> bool | None:
         """What the length in characters tells: fits, does not fit, or None for unclear.
@@ -59,7 +66,7 @@ class Fitter:
         title = self._shortened(title)
         overhead = self._meter.count([f"{title}\n"])[0] if title else self._meter.specials
         budget = max(1, self._size - overhead)
-        return Passages(title, tuple(self._cut_to_fit(title, text, budget)))
+        return Passages(title, tuple(without_contained(self._cut_to_fit(title, text, budget))))
 
     def _cut_to_fit(self, title: str, text: str, budget: int) -> list[Span]:
         """Split, count what came out, and split again with less while something is too long.

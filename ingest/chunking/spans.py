@@ -1,7 +1,7 @@
 """Cutting a text at borders: every function returns spans that touch and cover everything."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
@@ -54,6 +54,21 @@ def trimmed(text: str, span: Span) -> Span:
     piece = text[span[0] : span[1]]
     start = span[0] + len(piece) - len(piece.lstrip())
     return start, max(start, span[1] - len(piece) + len(piece.rstrip()))
+
+
+def without_contained(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order of their start, without those that lie within a neighbour.
+
+    Trimming can leave of a span no more than what it shares with the one before or behind.
+    """
+    kept: list[Span] = []
+    for span in spans:
+        if kept and span[1] <= kept[-1][1]:
+            continue
+        while kept and span[0] <= kept[-1][0]:
+            kept.pop()
+        kept.append(span)
+    return kept
 
 
 def _cut_behind(border: re.Pattern[str], text: str, span: Span) -> list[Span]:

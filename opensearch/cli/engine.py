@@ -67,6 +67,11 @@ def engine() -> None:
     help="Nodes of the cluster, all on this machine.",
 )
 @click.option(
+    "--secure",
+    is_flag=True,
+    help="TLS and a login; only with --version 2.19.1, and the extra `secure` installed.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     default=180.0,
@@ -81,6 +86,7 @@ def start(
     port: int | None,
     heap: str,
     nodes: int,
+    secure: bool,
     timeout: float,
     name: str,
     as_json: bool,
@@ -94,9 +100,16 @@ def start(
       tandem engine start
       tandem engine start --port 9200 --heap 2g
       tandem engine start --name cluster --nodes 3 --heap 512m
+      tandem engine start --name old --version 2.19.1 --secure
     """
     options = EngineOptions(
-        name=name, version=version, port=port, heap=heap, nodes=nodes, timeout_s=timeout
+        name=name,
+        version=version,
+        port=port,
+        heap=heap,
+        nodes=nodes,
+        timeout_s=timeout,
+        secure=secure,
     )
     before = running_engine(name)
     with Rendered() as progress:
@@ -168,7 +181,14 @@ def status(context: click.Context, name: str, as_json: bool) -> None:
 
 @engine.command()
 @name_option
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many lines.",
+)
 @click.option("--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("--node", default="node-1", show_default=True, help="Which node of a cluster.")
 @reports_errors
@@ -195,6 +215,9 @@ def _describe(state: EngineState) -> None:
     for node in state.nodes:
         click.echo(f"{node.url}  OpenSearch {state.version}, {node.name}, pid {node.process.pid}")
         note(f"  data {node.data}\n  logs {node.logs}")
+    if state.login:
+        note(f"  user {state.login.user}, password in {state.login.password_file}")
+        note(f"  authority to trust {state.login.ca_file}")
     if not state.knn_natives:
         note("  without the faiss library: use k-NN fields of the engine `lucene`")
 

@@ -69,6 +69,7 @@ def main(verbose: bool) -> None:
     """
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("opensearch", "httpx", "transformers"):
-        # The client library logs every request under the name of our own package.
-        logging.getLogger(noisy).setLevel(level if noisy == "opensearch" else logging.WARNING)
+    # The client library logs every answer but 200 as a warning; ours says what matters.
+    logging.getLogger("opensearch").addFilter(lambda _: verbose)
+    for library in ("httpx", "transformers"):
+        logging.getLogger(library).setLevel(logging.WARNING)

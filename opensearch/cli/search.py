@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from encoders.cli import encoder_options, load_options
+from encoders.cli import EncoderChoice, encoder_options
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def search(
     ef_search: int | None,
     url: str | None,
     as_json: bool,
+    encoders: EncoderChoice,
     **options: Any,
 ) -> None:
     """Search the index NAME for QUERY by words, meaning, or both.
@@ -129,7 +130,7 @@ def search(
     client = open_cluster(url)
     info = read_index_info(client, name)
     searcher = open_searcher(
-        client, info, load_options(options), dense=options["dense"], sparse=options["sparse"]
+        client, info, encoders.options, dense=encoders.dense, sparse=encoders.sparse
     )
     result = searcher.search(
         SearchRequest(

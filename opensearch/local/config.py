@@ -8,6 +8,7 @@ from typing import Any
 
 from opensearch.local.distribution import Distribution
 from opensearch.local.java import Java
+from opensearch.local.security import Security, security_settings
 
 LOOPBACK = "127.0.0.1"
 MAIN_CLASS = "org.opensearch.bootstrap.OpenSearch"
@@ -61,6 +62,7 @@ class NodePlan:
         peers: Name and transport port of every node of a cluster, itself included; empty for
             a node that is alone.
         knn_natives: Whether the k-NN plugin has its native libraries.
+        security: What it does about the security plugin.
     """
 
     cluster: str
@@ -70,6 +72,13 @@ class NodePlan:
     folders: NodeFolders
     peers: tuple[tuple[str, int], ...] = ()
     knn_natives: bool = False
+    security: Security = Security.ABSENT
+
+    @property
+    def url(self) -> str:
+        """Address for clients."""
+        scheme = "https" if self.security is Security.ON else "http"
+        return f"{scheme}://{LOOPBACK}:{self.http_port}"
 
 
 def node_settings(plan: NodePlan) -> dict[str, Any]:
@@ -87,6 +96,7 @@ def node_settings(plan: NodePlan) -> dict[str, Any]:
         "cluster.routing.allocation.disk.threshold_enabled": False,
         **_discovery(plan),
         **_ml_settings(),
+        **security_settings(plan.security),
     }
 
 

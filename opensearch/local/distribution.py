@@ -143,7 +143,7 @@ _DISTRIBUTIONS: Mapping[str, Distribution] = {
             "--add-modules=jdk.incubator.vector",
             "--enable-native-access=ALL-UNNAMED",
         ),
-        download_bytes=619975336,
+        download_bytes=619_975_336,
     ),
     "2.19.1": Distribution(
         version="2.19.1",
@@ -154,6 +154,6 @@ _DISTRIBUTIONS: Mapping[str, Distribution] = {
         environment={"PYTORCH_VERSION": "2.5.1"},
         has_security=True,
         security_manager=True,
-        download_bytes=650_000_000,
+        download_bytes=591_739_753,
     ),
 }

@@ -13,12 +13,14 @@ from opensearch.local.distribution import distribution
 from opensearch.local.file_lock import file_lock
 from opensearch.local.java import choose_java
 from opensearch.local.layout import Layout, claim_layout
+from opensearch.local.locks import known_versions
 from opensearch.local.node import NodeLauncher
 from opensearch.local.paths import RunPaths, cache_paths, files_folder, run_paths
 from opensearch.local.ports import choose_ports, free_ports
 from opensearch.local.process import stop_process
 from opensearch.local.progress import EngineProgress, Silent
 from opensearch.local.readiness import wait_until_ready
+from opensearch.local.security import Security, secure_engine
 from opensearch.local.state import EngineState, NodeState, alive_part, read_state, write_state
 
 DEFAULT_NAME = "default"
@@ -40,6 +42,7 @@ class EngineOptions:
         state_root: Instead of `TANDEM_STATE`.
         cache_root: Instead of `TANDEM_CACHE`.
         timeout_s: How long a start may take, fetching not counted.
+        secure: TLS, and a login that is in the state; only versions with the security plugin.
     """
 
     name: str = DEFAULT_NAME
@@ -51,6 +54,7 @@ class EngineOptions:
     state_root: Path | None = None
     cache_root: Path | None = None
     timeout_s: float = 180.0
+    secure: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,13 @@ def _check(options: EngineOptions) -> None:
     if options.nodes < 1:
         msg = f"An engine has at least one node, not {options.nodes}."
         raise EngineError(msg)
+    if options.secure and not distribution(options.version).has_security:
+        secured = ", ".join(v for v in known_versions() if distribution(v).has_security)
+        msg = (
+            f"The security plugin for OpenSearch {options.version} is not published as an "
+            f"artifact: choose --version {secured}."
+        )
+        raise EngineError(msg)
 
 
 def _running(paths: RunPaths) -> EngineState | None:
@@ -165,6 +176,7 @@ def _refuse_other(running: EngineState, options: EngineOptions) -> None:
         running.version != options.version
         or len(running.nodes) != options.nodes
         or options.port not in (None, running.nodes[0].port)
+        or options.secure != (running.login is not None)
     )
     if differs:
         msg = (
@@ -182,17 +194,17 @@ def _start(options: EngineOptions, paths: RunPaths, told: EngineProgress) -> Eng
     java = choose_java(software, account)
     ports = choose_ports(options.nodes, options.port)
     files = public_folder(files_folder(options.name, account, options.state_root))
-    claim_layout(files, Layout(options.version, options.nodes))
+    claim_layout(files, Layout(options.version, options.nodes, options.secure))
+    login, extra_files = secure_engine(files) if options.secure else (None, {})
     home = _home(options, account, told)
     told.stage(f"Starting OpenSearch {options.version} with Java {java.major}")
-    launcher = NodeLauncher(software, java, home, account, options.heap)
+    launcher = NodeLauncher(software, java, home, account, options.heap, extra_files)
     nodes: list[NodeState] = []
     try:
         for plan in _plan(options, files, ports, has_knn_natives(home)):
             nodes.append(launcher.start(plan))
-        state = EngineState(
-            options.name, options.version, tuple(nodes), home, has_knn_natives(home)
-        )
+        natives = has_knn_natives(home)
+        state = EngineState(options.name, options.version, tuple(nodes), home, natives, login)
         write_state(paths.state_file, state)
         wait_until_ready(state, options.timeout_s)
     except BaseException:
@@ -221,6 +233,9 @@ def _plan(
     names = [f"node-{number}" for number in range(1, options.nodes + 1)]
     transport = free_ports(options.nodes)
     peers = tuple(zip(names, transport, strict=True)) if options.nodes > 1 else ()
+    security = Security.ABSENT
+    if distribution(options.version).has_security:
+        security = Security.ON if options.secure else Security.OFF
     return [
         NodePlan(
             cluster=f"tandem-{options.name}",
@@ -230,6 +245,7 @@ def _plan(
             folders=NodeFolders(files / name),
             peers=peers,
             knn_natives=knn_natives,
+            security=security,
         )
         for name, port, inner in zip(names, ports, transport, strict=True)
     ]

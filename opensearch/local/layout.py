@@ -16,13 +16,16 @@ class Layout:
     Attributes:
         version: OpenSearch version.
         nodes: Number of nodes.
+        secure: Whether they had TLS and users.
     """
 
     version: str
     nodes: int
+    secure: bool = False
 
     def __str__(self) -> str:
-        return f"OpenSearch {self.version} with {self.nodes} node(s)"
+        secured = "secured " if self.secure else ""
+        return f"{secured}OpenSearch {self.version} with {self.nodes} node(s)"
 
 
 def claim_layout(files: Path, layout: Layout) -> None:

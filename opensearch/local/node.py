@@ -1,13 +1,14 @@
 """Start one node: its folders, its settings, its process."""
 
+import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearch.local.account import Account, own_folder
 from opensearch.local.assemble import link_or_copy, native_libraries
 from opensearch.local.config import (
-    LOOPBACK,
     NATIVE_CACHE,
     NodeFolders,
     NodePlan,
@@ -34,6 +35,7 @@ class NodeLauncher:
         home: The assembled software.
         account: Who the nodes run as.
         heap: Size of each node's heap.
+        extra_files: More files for each config folder: text by relative path.
     """
 
     software: Distribution
@@ -41,6 +43,7 @@ class NodeLauncher:
     home: Path
     account: Account
     heap: str
+    extra_files: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, plan: NodePlan) -> NodeState:
         """Start one node; it does not answer yet when this returns.
@@ -61,8 +64,7 @@ class NodeLauncher:
                 account=self.account,
             )
         )
-        url = f"http://{LOOPBACK}:{plan.http_port}"
-        return NodeState(plan.name, url, process, folders.data, folders.logs)
+        return NodeState(plan.name, plan.url, process, folders.data, folders.logs)
 
     def _prepare(self, plan: NodePlan) -> None:
         folders = plan.folders
@@ -70,11 +72,23 @@ class NodeLauncher:
         shutil.rmtree(folders.tmp, ignore_errors=True)
         for folder in (folders.config, folders.data, folders.logs, folders.tmp):
             own_folder(self.account, folder)
-        settings = opensearch_yml(node_settings(plan))
-        (folders.config / "opensearch.yml").write_text(settings, encoding="utf-8")
-        logging_text = log4j2_properties(folders.logs)
-        (folders.config / "log4j2.properties").write_text(logging_text, encoding="utf-8")
+        texts = {
+            "opensearch.yml": opensearch_yml(node_settings(plan)),
+            "log4j2.properties": log4j2_properties(folders.logs),
+            **self.extra_files,
+        }
+        for path, text in texts.items():
+            self._write_private(folders.config / path, text)
         self._lay_natives(folders)
+
+    def _write_private(self, path: Path, text: str) -> None:
+        """Write what only the node's account shall read: among it are keys."""
+        own_folder(self.account, path.parent).chmod(0o700)
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+        if self.account.switch:
+            os.chown(path, self.account.uid, self.account.gid)
 
     def _lay_natives(self, folders: NodeFolders) -> None:
         """Put DJL's native libraries where it looks first; it cannot download them."""

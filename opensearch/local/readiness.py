@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,10 +29,8 @@ def wait_until_ready(state: EngineState, timeout_s: float) -> None:
     Raises:
         EngineError: A node ended, or the time is over; the message shows its last log lines.
     """
-    import httpx
-
     deadline = time.monotonic() + timeout_s
-    with httpx.Client(timeout=10.0, trust_env=False) as client:
+    with _client(state) as client:
         for node in state.nodes:
             _poll(lambda node=node: _answers(client, node.url), node, deadline)  # type: ignore[misc]
         # A red index of an earlier, killed run stays red: search works, so do not insist.
@@ -62,13 +61,31 @@ def _poll(ready: Callable[[], bool], node: NodeState, deadline: float) -> None:
         time.sleep(_POLL_S)
 
 
+def _client(state: EngineState) -> httpx.Client:
+    import httpx
+
+    if state.login is None:
+        return httpx.Client(timeout=10.0, trust_env=False)
+    trusted = ssl.create_default_context(cafile=state.login.ca_file)
+    login = (state.login.user, state.login.password)
+    return httpx.Client(timeout=10.0, trust_env=False, verify=trusted, auth=login)
+
+
 def _answers(client: httpx.Client, url: str) -> bool:
+    """Whether the node serves: a secured one answers 503 until its users are read."""
     import httpx
 
     try:
-        return client.get(url).status_code == HTTPStatus.OK
+        status = client.get(url).status_code
     except httpx.TransportError:
         return False
+    if status == HTTPStatus.UNAUTHORIZED:
+        msg = (
+            f"{url} refuses the administrator's password: it was changed, or its file is not the "
+            "one of the engine's first start. Put the password into that file."
+        )
+        raise EngineError(msg)
+    return status == HTTPStatus.OK
 
 
 def _has_shards(client: httpx.Client, state: EngineState) -> bool:

@@ -37,6 +37,26 @@ class NodeState:
 
 
 @dataclass(frozen=True)
+class Login:
+    """How clients of a secured engine log in. The password itself is only in its file.
+
+    Attributes:
+        user: The administrator.
+        password_file: File of the password, readable by the account that started the engine.
+        ca_file: Certificate to trust, in PEM; another one after each start.
+    """
+
+    user: str
+    password_file: Path
+    ca_file: Path
+
+    @property
+    def password(self) -> str:
+        """The password."""
+        return self.password_file.read_text("utf-8").strip()
+
+
+@dataclass(frozen=True)
 class EngineState:
     """One running engine: a node, or several that form a cluster.
 
@@ -48,6 +68,7 @@ class EngineState:
         knn_natives: Whether fields of the k-NN engine `faiss` can be written; where false, the
             first such write ends the node. Nodes tell the same by their attribute
             `tandem_knn_natives`.
+        login: How to log in; None where the engine is not secured.
     """
 
     name: str
@@ -55,6 +76,7 @@ class EngineState:
     nodes: tuple[NodeState, ...]
     home: Path
     knn_natives: bool
+    login: Login | None = None
 
     @property
     def url(self) -> str:
@@ -89,6 +111,7 @@ class EngineState:
             "data": str(first.data),
             "logs": str(first.logs),
             "knn_natives": self.knn_natives,
+            "login": _login_to_json(self.login),
             "nodes": [_node_to_json(node) for node in self.nodes],
         }
 
@@ -108,6 +131,7 @@ class EngineState:
             nodes=tuple(_node_from_json(node) for node in value["nodes"]),
             home=Path(value["home"]),
             knn_natives=bool(value["knn_natives"]),
+            login=_login_from_json(value.get("login")),
         )
 
 
@@ -153,6 +177,18 @@ def _node_to_json(node: NodeState) -> dict[str, Any]:
         "data": str(node.data),
         "logs": str(node.logs),
     }
+
+
+def _login_to_json(login: Login | None) -> dict[str, str] | None:
+    if login is None:
+        return None
+    return {key: str(value) for key, value in asdict(login).items()}
+
+
+def _login_from_json(value: dict[str, str] | None) -> Login | None:
+    if value is None:
+        return None
+    return Login(value["user"], Path(value["password_file"]), Path(value["ca_file"]))
 
 
 def _node_from_json(value: dict[str, Any]) -> NodeState:

@@ -46,7 +46,6 @@ def evaluate_index(
     searcher: Searcher,
     judged: JudgedQueries,
     options: EvaluationOptions,
-    progress: Callable[[str, int, int], None] = lambda _, __, ___: None,
 ) -> Report:
     """Run every mode over the judged queries and compare them.
 
@@ -56,19 +55,14 @@ def evaluate_index(
         searcher: Searches it.
         judged: Queries with judgements.
         options: Modes and fusion.
-        progress: Called with mode, queries done and queries in all.
 
     Raises:
         SearchBackendError: A search failed; an evaluation with gaps would be misleading.
     """
-    results: dict[str, ModeResult] = {}
-    for mode in options.modes:
-        results[mode] = run_mode(
-            judged,
-            _search(searcher, mode, options),
-            load=options.load,
-            progress=lambda done, total, mode=mode: progress(mode, done, total),  # type: ignore[misc]
-        )
+    results: dict[str, ModeResult] = {
+        mode: run_mode(judged, _search(searcher, mode, options), load=options.load)
+        for mode in options.modes
+    }
     return compare_modes(results, context=_context(client, info, options))
 
 
@@ -85,7 +79,8 @@ def _search(
             ids_only=True,
         )
         result = searcher.search(request)
-        notes = tuple(f"the {leg} leg was left out: {why}" for leg, why in result.left_out.items())
+        left_out = result.left_out.items() if mode == "hybrid" else ()
+        notes = tuple(f"the {leg} leg was left out: {why}" for leg, why in left_out)
         hits = [(hit.id, hit.score) for hit in result.hits]
         return Searched(hits, result.encode_ms, result.search_ms, notes)
 

@@ -1,0 +1,134 @@
+"""The documentation: every command stands in it, and every command in it works.
+
+Commands are taken from fenced blocks marked `console`: lines that start with `$ tandem`. They run in
+the order of the pages, in a folder with the files they mention, with an engine of their own.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from opensearch.cli.root import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+def documented() -> list[tuple[str, str]]:
+    """Page and command line of every command in the documentation, each once."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("$ tandem "):
+                    found.setdefault(line[2:].partition("  #")[0].strip(), page.name)
+    return [(page, line) for line, page in found.items()]
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every command that is not a group."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield " ".join((*path, name))
+
+
+@pytest.mark.parametrize("command", sorted(leaves(main)))
+def test_every_command_is_documented(command: str) -> None:
+    assert any(line.startswith(f"tandem {command}") for _, line in documented())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_no_place_of_their_own(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "/work/" not in text
+    assert "/root/" not in text
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder with the files the documentation mentions, and an environment of its own."""
+    from opensearch.local.engine import stop_engine
+
+    folder = tmp_path_factory.mktemp("docs")
+    write_files(folder)
+    state = tmp_path_factory.mktemp("state")
+    for path in (state, *state.parents):
+        if path.owner() == folder.owner():
+            path.chmod(path.stat().st_mode | 0o055)  # the node may run as another user
+    hidden = ("TANDEM_OPENSEARCH_URL", "TANDEM_CONFIG")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    environment |= {"TANDEM_STATE": str(state), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    try:
+        yield folder, environment
+    finally:
+        stop_engine("default", state_root=state)
+
+
+def write_files(folder: Path) -> None:
+    """What the commands read."""
+    records = [
+        {"_id": "fee", "title": "Transfer fees", "text": "A transfer abroad costs 25,000 won."},
+        {"_id": "card", "title": "Lost card", "text": "Report a lost card in the app at once."},
+        {"_id": "code", "title": "E-4012", "text": "Error E-4012: the daily limit is used up."},
+    ]
+    lines = "\n".join(json.dumps(record) for record in records) + "\n"
+    (folder / "docs.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "export.csv").write_text("key,body\na,first text\nb,second text\n", encoding="utf-8")
+    (folder / "texts.txt").write_text("refund of the annual fee\n", encoding="utf-8")
+    handbook = folder / "handbook"
+    handbook.mkdir()
+    (handbook / "cards.md").write_text("# Cards\n\nLost cards are replaced.\n", encoding="utf-8")
+    judged = folder / "my-set"
+    (judged / "qrels").mkdir(parents=True)
+    (judged / "corpus.jsonl").write_text(lines, encoding="utf-8")
+    queries = [{"_id": "q1", "text": "send money overseas"}, {"_id": "q2", "text": "stolen card"}]
+    (judged / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)), encoding="utf-8")
+    qrels = "query-id\tcorpus-id\tscore\nq1\tfee\t1\nq2\tcard\t1\n"
+    (judged / "qrels" / "dev.tsv").write_text(qrels, encoding="utf-8")
+    template = 'title = "{name}"\ntext = ["{name} in {place.country}"]\n'
+    (folder / "template.toml").write_text(template, encoding="utf-8")
+    record = {"_id": "r1", "name": "Steel", "place": {"country": "Korea"}}
+    (folder / "records.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+@pytest.mark.node
+def test_every_documented_command_runs(sandbox: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = sandbox
+    commands = documented()
+    assert len(commands) > 10
+    # The engine is stopped last, whatever page says so.
+    for page, line in sorted(commands, key=lambda pair: pair[1].startswith("tandem engine stop")):
+        words = shlex.split(line)[1:]
+        program = "from opensearch.cli.root import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{page}: {line}\n{done.stdout}\n{done.stderr}"

@@ -1,0 +1,54 @@
+"""Script groups of texts and their analyzers."""
+
+import pytest
+
+from opensearch.languages import analyzer_for, corpus_scripts, main_script
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        pytest.param("transfer fees", "latin", id="english"),
+        pytest.param("Überweisungsgebühr", "latin", id="umlauts"),
+        pytest.param("해외 송금 수수료", "hangul", id="korean"),
+        pytest.param("ATM 출금 수수료는 얼마인가요", "hangul", id="korean with a latin word"),
+        pytest.param("How do I say 안녕 in an email to my bank?", "latin", id="a quoted word"),
+        pytest.param("汇款手续费", "han", id="chinese"),
+        pytest.param("おくりもの", "kana", id="japanese"),
+        pytest.param("комиссия", "other", id="cyrillic"),
+        pytest.param("12,500 (%)", None, id="no letters"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_main_script(text: str, script: str | None) -> None:
+    assert main_script(text) == script
+
+
+@pytest.mark.parametrize(
+    ("texts", "scripts"),
+    [
+        pytest.param(["one", "two"], ("latin",), id="one language"),
+        pytest.param(["one", "하나", "둘"], ("hangul", "latin"), id="most frequent first"),
+        pytest.param(["word"] * 99 + ["하나"], ("latin",), id="a rare one is a quotation"),
+        pytest.param(["1", "2"], ("latin",), id="no letters"),
+        pytest.param([], ("latin",), id="nothing"),
+    ],
+)
+def test_corpus_scripts(texts: list[str], scripts: tuple[str, ...]) -> None:
+    assert corpus_scripts(texts) == scripts
+
+
+@pytest.mark.parametrize(
+    ("script", "nori", "analyzer"),
+    [
+        ("latin", False, "english"),
+        ("latin", True, "english"),
+        ("hangul", True, "nori"),
+        ("hangul", False, "cjk"),
+        ("han", True, "cjk"),
+        ("kana", False, "cjk"),
+        ("other", False, "standard"),
+    ],
+)
+def test_analyzer_for(script: str, nori: bool, analyzer: str) -> None:
+    assert analyzer_for(script, nori=nori) == analyzer
