@@ -4,7 +4,7 @@
     python benchmarks/results.py en_bankfaq ko_*     # some sets; the others keep their figures
 
 The sets are not part of the repository. They are looked for in the folder that TANDEM_DATA names
-(default: ../shared/data); each is a BEIR folder with a SOURCE.md that holds a reference BM25 figure.
+(default: ../shared/data); each is a BEIR folder with a SOURCE.md that holds a BM25 figure.
 Figures already measured are kept beside the table in docs/results.json.
 """
 
@@ -138,8 +138,9 @@ def _notes(row: dict[str, Any]) -> list[str]:
     if reference is not None and abs(bm25 - reference) > BM25_TOLERANCE:
         analyzers = ", ".join(row["analyzers"].values())
         notes.append(
-            f"BM25 is {bm25 - reference:+.3f} from the reference: the analyzer here is {analyzers}, "
-            "there character bigrams (Korean) or a Porter stemmer with another stop list (English)."
+            f"BM25 is {bm25 - reference:+.3f} from the reference: the analyzer here is "
+            f"{analyzers}, there character bigrams (Korean) or a Porter stemmer with another "
+            "stop list (English)."
         )
     if row["ndcg@10"]["hybrid"] < max(row["ndcg@10"].values()) - HYBRID_TOLERANCE:
         notes.append("hybrid is more than 0.03 below the best single leg.")
@@ -148,27 +149,29 @@ def _notes(row: dict[str, Any]) -> list[str]:
 
 PAGE = """# Results with the defaults
 
-Made by `python benchmarks/results.py`; no figure is typed in by hand. Nothing here is trained: the dense
-leg is all-MiniLM-L6-v2 as it comes, the sparse leg is the *lexical* encoder (BM25 over word pieces, the
-floor that a trained sparse encoder has to beat), weights bm25 0.3, dense 0.6, sparse 0.1. The weights were
-chosen on en_bankfaq dev, en_tatqa dev, en_cranfield, en_cisi, en_cacm, en_npl, en_banking77 dev and en_msmarco dev; the
-other rows had no part in it.
+Made by `python benchmarks/results.py`; no figure is typed in by hand. Nothing here is trained:
+the dense leg is all-MiniLM-L6-v2 as it comes, the sparse leg is the *lexical* encoder (BM25 over
+word pieces, the floor that a trained sparse encoder has to beat), weights bm25 0.3, dense 0.6,
+sparse 0.1. The weights were chosen on en_bankfaq dev, en_tatqa dev, en_cranfield, en_cisi,
+en_cacm, en_npl, en_banking77 dev and en_msmarco dev; the other rows had no part in it.
 
-NDCG@10. “BM25 ref.” is another implementation's figure for the set (Lucene-like BM25 in Python, title and
-text). “vs best” is hybrid against the best single leg; “vs BM25” against BM25 alone, with a star where a paired
-randomisation test (Holm-corrected) says p < .05. Recall@100 is BM25's and hybrid's.
+NDCG@10. “BM25 ref.” is another implementation's figure for the set (Lucene-like BM25 in Python,
+title and text). “vs best” is hybrid against the best single leg; “vs BM25” against BM25 alone,
+with a star where a paired randomisation test (Holm-corrected) says p < .05. Recall@100 is BM25's
+and hybrid's.
 
-| set | queries | BM25 ref. | BM25 | dense | sparse (lexical) | hybrid | vs best | vs BM25 | Recall@100 |
+| set | queries | BM25 ref. | BM25 | dense | lexical | hybrid | vs best | vs BM25 | Recall@100 |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {rows}
 
-On Korean sets the embedded English models know nothing. The defaults notice (the vocabulary was not made for
-Hangul), leave those legs out and say so: hybrid equals BM25 there, and the dense and sparse columns
-are 0 because no such leg exists.
+On Korean sets the embedded English models know nothing. The defaults notice (the vocabulary was
+not made for Hangul), leave those legs out and say so: hybrid equals BM25 there, and the dense and
+sparse columns are 0 because no such leg exists.
 
 ## Notes
 
 {notes}
+
 """
 
 

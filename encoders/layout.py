@@ -152,7 +152,7 @@ def _sparse_layout(
         splade_pooling=pooling.config.get("pooling_strategy", "max") if pooling else "max",
         activation=options.activation or _activation(source, pooling),
     )
-    table = _query_table(source.folder, queries)
+    table = _query_table(source, queries)
     text = _text_settings(source, options, transformer)
     side: Literal["bi-encoder", "inference-free"] = "inference-free" if table else "bi-encoder"
     return ModelLayout(ModelSettings(graph, text, side), ModelFiles(transformer, (), table))
@@ -259,12 +259,19 @@ def _route_module(folder: Path, root: str, types: Mapping[str, str], key: str) -
     return _module(folder, types[key], path)
 
 
-def _query_table(folder: Path, queries: Sequence[Module]) -> str | None:
+def _query_table(source: ModelSource, queries: Sequence[Module]) -> str | None:
+    """Weights of inference-free queries: a module's, or an ``idf.json`` in the model's folder."""
     static = next((m for m in queries if m.name == "SparseStaticEmbedding"), None)
+    side = source.preset.query_side if source.preset is not None else None
     if static is not None:
         declared = static.config.get("path")
-        return str(declared) if declared and (folder / declared).is_file() else static.path
-    return "idf.json" if (folder / "idf.json").is_file() else None
+        return str(declared) if declared and (source.folder / declared).is_file() else static.path
+    if side != "bi-encoder" and (source.folder / "idf.json").is_file():
+        return "idf.json"
+    if side == "inference-free":
+        msg = f"{source.name} encodes queries by a table, but {source.folder} holds no idf.json"
+        raise EncoderError(msg)
+    return None
 
 
 def _text_settings(source: ModelSource, options: LoadOptions, transformer: str) -> TextSettings:

@@ -252,6 +252,22 @@ class LexicalEncoder:
         """Vocabulary entries of the given ids."""
         return self.vocabulary.tokenizer.tokens(ids)
 
+    def information(self, text: str) -> float | None:
+        """Sum of the IDF of a text's distinct content pieces; ``None`` in an unknown language."""
+        if not self.knows([text])[0]:
+            return None
+        return float(self._idf[self.vocabulary.counts([text]).ids].sum())
+
+    @property
+    def highest_idf(self) -> float:
+        """IDF of a piece that no document holds."""
+        return float(np.log1p((self.statistics.documents + 0.5) / 0.5))
+
+    @property
+    def saturation(self) -> float:
+        """The limit of a document's weights, k1 + 1."""
+        return K1 + 1
+
     @cached_property
     def _idf(self) -> npt.NDArray[np.float32]:
         return self.statistics.idf()

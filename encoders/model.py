@@ -1,7 +1,7 @@
 """A model as it lies on disk: settings, tokenizer, fingerprint; no weights loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -39,10 +39,10 @@ class Model:
     folder: Path
     settings: ModelSettings
     files: ModelFiles | None
-    serialized_tokenizer: str
+    serialized_tokenizer: str = field(repr=False)
     tokenizer_digest: str
     graph_fingerprint: str
-    query_weights: npt.NDArray[np.float32] | None = None
+    query_weights: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -41,7 +41,7 @@ class TextTokenizer:
         special_tokens: Whether special tokens are added.
     """
 
-    serialized: str
+    serialized: str = field(repr=False)
     max_tokens: int
     padding_side: Literal["left", "right"] = "right"
     lowercase: bool = False

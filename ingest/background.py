@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ class _End:
         self.error = error
 
 
-def background(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
+def background(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
     """Iterate in a thread, holding at most ``ahead`` finished items.
 
     An exception inside the iterator is raised here, at its place in the stream. A consumer that

@@ -30,17 +30,19 @@ class CorpusOptions:
     drop_boilerplate: bool = False
     drop_same_content: bool = False
 
-    def hook(self) -> Hook:
-        """Everything that is done to a document's text, as one hook."""
+    def hooks(self) -> list[Hook]:
+        """What is done to every document's text, masking aside."""
         hooks: list[Hook] = [default_cleaning()]
         if self.drop_boilerplate:
             hooks.append(remove_lines(page_numbers=True, copyright_notices=True))
-        if self.mask:
-            hooks.append(Masker())
-        return compose(*hooks)
+        return hooks
 
 
 def read_corpus(options: CorpusOptions) -> Iterator[Document | Reject]:
     """Read, clean, mask and de-duplicate a source; faults arrive as rejects in their place."""
-    cleaned = clean(read_source(options.source, options.read), options.hook())
-    return reject_duplicates(cleaned, by_content=options.drop_same_content)
+    masker = Masker() if options.mask else None
+    hooks: list[Hook] = [*options.hooks(), *([masker] if masker else [])]
+    cleaned = clean(read_source(options.source, options.read), compose(*hooks))
+    unique = reject_duplicates(cleaned, by_content=options.drop_same_content)
+    # What was set aside is written to a file: its excerpts must not hold what documents must not.
+    return masker.cover_rejects(unique) if masker else unique

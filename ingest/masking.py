@@ -5,13 +5,13 @@ Masking is a safety net for text that should not hold such data; it is no guaran
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.errors import IngestError
 from ingest.personal_data import ALL_KINDS, DETECTORS
-from ingest.records import Document
+from ingest.records import Document, Reject
 
 # What every kind of personal data has one of; most texts have none and are done at once.
 _SUSPICIOUS = re.compile(r"[\d@＠]|[\[(（［](?:at|골뱅이)")
@@ -82,6 +82,11 @@ class Masker:
         masked = mask_text(text, self._kinds)
         self.counts.update(masked.counts)
         return masked.text
+
+    def cover_rejects(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
+        """Mask the raw excerpts of rejects, which would carry the data into the rejects file."""
+        for item in items:
+            yield replace(item, raw=self.mask(item.raw)) if isinstance(item, Reject) else item
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -5,6 +5,7 @@ those few windows are ever in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -109,16 +110,19 @@ def run_pipeline(
     Returns:
         The final totals.
     """
-    prepared = background(_prepare(windows(items, chunk, WINDOW_CHUNKS), sink))
     progress = Progress()
-    for step in background(_encode(prepared, encoders)):
-        refused = sink.write(step.encoded) if step.encoded else {}
-        sink.finish(step.window)
-        rejects = [*step.window.rejects, *_refusals(step, refused)]
-        for reject in rejects:
-            on_reject(reject)
-        progress = _advance(progress, step, refused=len(refused), rejected=len(rejects))
-        on_progress(progress)
+    with (
+        closing(background(_prepare(windows(items, chunk, WINDOW_CHUNKS), sink))) as prepared,
+        closing(background(_encode(prepared, encoders))) as steps,
+    ):
+        for step in steps:
+            refused = sink.write(step.encoded) if step.encoded else {}
+            sink.finish(step.window)
+            rejects = [*step.window.rejects, *_refusals(step, refused)]
+            for reject in rejects:
+                on_reject(reject)
+            progress = _advance(progress, step, refused=len(refused), rejected=len(rejects))
+            on_progress(progress)
     return progress
 
 

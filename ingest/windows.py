@@ -12,10 +12,17 @@ class _Collector:
         self.origins: dict[str, Origin] = {}
         self.rejects: list[Reject] = []
 
-    def add(self, document: Document, chunks: list[Chunk]) -> None:
+    def add(self, item: Document | Reject, chunk: Callable[[Document], Iterable[Chunk]]) -> None:
+        if isinstance(item, Reject):
+            self.rejects.append(item)
+            return
+        chunks = list(chunk(item))
+        if not chunks:
+            self.rejects.append(Reject(item.origin, "no text left to index", item.id))
+            return
         self.chunks += chunks
-        self.counts[document.id] = len(chunks)
-        self.origins[document.id] = document.origin
+        self.counts[item.id] = len(chunks)
+        self.origins[item.id] = item.origin
 
     def window(self) -> Window:
         return Window(tuple(self.chunks), self.counts, self.origins, tuple(self.rejects))
@@ -26,18 +33,11 @@ def windows(
     chunk: Callable[[Document], Iterable[Chunk]],
     size: int,
 ) -> Iterator[Window]:
-    """Chunk documents and yield a window whenever ``size`` chunks have come together."""
+    """Chunk documents; yield a window whenever ``size`` chunks, or rejects, have come together."""
     collector = _Collector()
     for item in items:
-        if isinstance(item, Reject):
-            collector.rejects.append(item)
-            continue
-        chunks = list(chunk(item))
-        if chunks:
-            collector.add(item, chunks)
-        else:
-            collector.rejects.append(Reject(item.origin, "no text left to index", item.id))
-        if len(collector.chunks) >= size:
+        collector.add(item, chunk)
+        if max(len(collector.chunks), len(collector.rejects)) >= size:
             yield collector.window()
             collector = _Collector()
     if collector.chunks or collector.rejects:

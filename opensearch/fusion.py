@@ -18,7 +18,9 @@ LEGS: tuple[Leg, ...] = ("bm25", "dense", "sparse")
 METHODS: tuple[Method, ...] = ("minmax", "rrf")
 
 # Chosen on development sets: docs/results.md has the table, benchmarks/fusion.py makes it.
-DEFAULT_WEIGHTS: Mapping[Leg, float] = MappingProxyType({"bm25": 0.3, "dense": 0.6, "sparse": 0.1})
+DEFAULT_WEIGHTS: Mapping[Leg, float] = MappingProxyType(
+    {"bm25": 0.45, "dense": 0.45, "sparse": 0.1}
+)
 DEFAULT_DEPTH = 100
 
 
@@ -26,9 +28,10 @@ DEFAULT_DEPTH = 100
 class Bounds:
     """The scores of a leg that count as 0 and as 1; ``None``: the lowest or highest candidate's.
 
-    A word-matching leg starts at 0: a document that matches nothing scores nothing. The dense leg
-    is measured from the similarity of two unrelated passages to that of identical ones, so that a
-    query the encoder has no good answer for does not get its best candidate stretched to 1.
+    A word-matching leg starts at 0, and ends where a full match of the query's words would (see
+    ``opensearch.match_bounds``). The dense leg is measured from the similarity of two unrelated
+    passages to that of identical ones. So a leg without a good answer to a query does not get its
+    best candidate stretched to 1.
     """
 
     low: float | None = 0.0
@@ -97,7 +100,7 @@ class Fusion:
 
 
 def parse_weights(text: str) -> dict[Leg, float]:
-    """Read ``bm25=0.3,dense=0.6,sparse=0.1``.
+    """Read ``bm25=0.45,dense=0.45,sparse=0.1``.
 
     Raises:
         SettingsError: A leg is unknown or a weight is not a number.
@@ -111,7 +114,7 @@ def parse_weights(text: str) -> dict[Leg, float]:
         except ValueError:
             number = -1.0
         if leg is None or not 0 <= number < math.inf:
-            msg = f"cannot read the weight {part!r}; write bm25=0.3,dense=0.6,sparse=0.1"
+            msg = f"cannot read the weight {part!r}; write bm25=0.45,dense=0.45,sparse=0.1"
             raise SettingsError(msg)
         weights[leg] = number
     return weights

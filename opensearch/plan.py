@@ -1,7 +1,7 @@
 """From a query text to the clauses of every leg: what is sent, decided before it is sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from encoders.base import DenseEncoder, Encoder, SparseEncoder, named_weights
@@ -10,6 +10,7 @@ from opensearch.exact_values import exact_values
 from opensearch.fusion import LEGS, Fusion, Leg
 from opensearch.index_info import IndexInfo
 from opensearch.languages import main_script
+from opensearch.match_bounds import WordStatistics, match_bounds
 from opensearch.queries import (
     Clause,
     bm25_query,
@@ -81,19 +82,28 @@ class Plan:
         clauses: Query clause of each leg, filters included.
         left_out: Reason for each leg that was asked for but cannot serve this query.
         query_tokens: Token weights of the query.
+        fusion: The request's, with the bounds of this query.
     """
 
     clauses: Mapping[Leg, Clause]
     left_out: Mapping[Leg, str]
     query_tokens: Mapping[str, float]
+    fusion: Fusion
 
 
 @dataclass(frozen=True, slots=True)
 class QueryEncoders:
-    """The encoders of the query side; an absent one leaves its leg out."""
+    """The encoders of the query side; an absent one leaves its leg out.
+
+    Attributes:
+        dense: Encodes for the dense leg.
+        sparse: Encodes for the sparse leg.
+        words: Word statistics of the corpus, for the bounds of the word-matching legs.
+    """
 
     dense: DenseEncoder | None = None
     sparse: SparseEncoder | None = None
+    words: WordStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ def plan_search(request: SearchRequest, info: IndexInfo, encoders: QueryEncoders
         clauses={leg: c for leg, c in built.items() if not isinstance(c, _LeftOut)},
         left_out={leg: c.reason for leg, c in built.items() if isinstance(c, _LeftOut)},
         query_tokens=planner.query_tokens,
+        fusion=planner.fusion() if len(wanted) > 1 else request.fusion,
     )
 
 
@@ -125,12 +136,22 @@ class _Planner:
         self._encoders = encoders
         levels = [{"term": {"level": request.level}}] if info.two_level else []
         self._filters = [*levels, *request.filters]
+        self._exact = exact_values(request.text)
         self.query_tokens: Mapping[str, float] = {}
+
+    def fusion(self) -> Fusion:
+        """The request's fusion; bounds that it names itself stand."""
+        text, encoders = self._request.text, self._encoders
+        words: object = encoders.words
+        lexical = words is not None and encoders.sparse is words
+        bounds = match_bounds(text, encoders.words, exact=len(self._exact), lexical=lexical)
+        fusion = self._request.fusion
+        return replace(fusion, bounds={**bounds, **fusion.bounds})
 
     def bm25(self) -> Clause:
         text = self._request.text
         fields = self._info.text_fields(main_script(text))
-        return filtered(bm25_query(text, fields, exact_values(text)), self._filters)
+        return filtered(bm25_query(text, fields, self._exact), self._filters)
 
     def dense(self) -> Clause | _LeftOut:
         encoder = self._encoders.dense

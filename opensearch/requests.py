@@ -43,7 +43,7 @@ def hybrid_body(request: SearchRequest, plan: Plan) -> Body:
         "query": hybrid_query(list(plan.clauses.values()), request.depth),
         "size": request.size,
         "from": request.offset,
-        "search_pipeline": fusion_pipeline(request.fusion, legs),
+        "search_pipeline": fusion_pipeline(plan.fusion, legs),
         "collapse": {"field": "doc_id"},
         **_shown(request),
     }

@@ -85,7 +85,7 @@ class Searcher:
         if len(rankings) == 1:
             (fused,) = rankings.values()
         else:
-            fused = fuse(rankings, replace(request.fusion, depth=request.depth))
+            fused = fuse(rankings, replace(plan.fusion, depth=request.depth))
         documents = {h["_id"]: _doc_id(h) for hits in found.values() for h in hits}
         collapsed = _best_chunks(fused, documents)
         return self._documents(

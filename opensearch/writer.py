@@ -1,11 +1,13 @@
 """Write encoded chunks by ``_bulk``: byte-aware requests, back-off, every failure attributed."""
 
+import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from ingest.records import EncodedChunk
@@ -22,6 +24,10 @@ MAX_BULK_BYTES = 4_000_000
 RETRIES = 6
 FIRST_PAUSE_S = 0.5
 _BUSY = frozenset({429, 503})
+_BLOCK = 64
+# One longer id would make OpenSearch refuse the whole request.
+MAX_ID_BYTES = 512
+_TOO_LONG = f"the id is longer than {MAX_ID_BYTES} bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,19 @@ def write_chunks(client: Any, info: IndexInfo, records: Sequence[EncodedChunk]) 
     Raises:
         BulkError: OpenSearch stayed too busy after several pauses.
     """
-    failures: dict[str, str] = {}
-    for batch in _by_bytes(_writes(info, records)):
+    failures = {r.chunk.id: _TOO_LONG for r in records if _id_is_too_long(r.chunk.id)}
+    storable = [record for record in records if record.chunk.id not in failures]
+    # The companion first: a chunk counts as stored as soon as the main index holds it.
+    for batch in _by_bytes(_companion_writes(info, storable)):
+        failures.update(_send(client, batch))
+    whole = (record for record in storable if record.chunk.id not in failures)
+    for batch in _by_bytes(_main_writes(info, whole)):
         failures.update(_send(client, batch))
     return WriteResult(len(records) - len(failures), tuple(failures.items()))
+
+
+def _id_is_too_long(chunk_id: str) -> bool:
+    return len(chunk_id.encode()) > MAX_ID_BYTES
 
 
 def document_body(info: IndexInfo, record: EncodedChunk) -> dict[str, Any]:
@@ -93,9 +108,13 @@ class _Write:
     lines: bytes
 
 
-def _writes(info: IndexInfo, records: Iterable[EncodedChunk]) -> Iterator[_Write]:
+def _main_writes(info: IndexInfo, records: Iterable[EncodedChunk]) -> Iterator[_Write]:
     for record in records:
         yield _write(info.physical, record.chunk.id, document_body(info, record))
+
+
+def _companion_writes(info: IndexInfo, records: Iterable[EncodedChunk]) -> Iterator[_Write]:
+    for record in records:
         if info.seismic and record.sparse is not None and len(record.sparse):
             yield _write(info.seismic, record.chunk.id, seismic_document(record))
 
@@ -103,8 +122,18 @@ def _writes(info: IndexInfo, records: Iterable[EncodedChunk]) -> Iterator[_Write
 def _write(index: str, chunk_id: str, body: Mapping[str, Any]) -> _Write:
     action = {"index": {"_index": index, "_id": chunk_id}}
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    lines = orjson.dumps(action, option=options) + orjson.dumps(body, default=str, option=options)
-    return _Write(index, chunk_id, lines)
+    return _Write(index, chunk_id, orjson.dumps(action, option=options) + _document(body, options))
+
+
+def _document(body: Mapping[str, Any], options: int) -> bytes:
+    try:
+        return orjson.dumps(body, default=str, option=options)
+    except TypeError:  # an integer beyond 64 bits, which OpenSearch then refuses by name
+        return json.dumps(body, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else str(value)
 
 
 def _by_bytes(writes: Iterable[_Write]) -> Iterator[list[_Write]]:
@@ -129,8 +158,8 @@ def _send(client: Any, batch: list[_Write]) -> dict[str, str]:
         busy = [w for w in batch if outcomes[w.index, w.chunk_id]["status"] in _BUSY]
         waiting = {(w.index, w.chunk_id) for w in busy}
         for key, item in outcomes.items():
-            if "error" in item and key not in waiting:
-                failures[key[1]] = _item_reason(item["error"])
+            if item["status"] >= 300 and key not in waiting:
+                failures[key[1]] = _item_reason(item)
         if not busy:
             return failures
         logger.warning("OpenSearch is busy: %d documents wait %.1f s", len(busy), pause)
@@ -159,14 +188,16 @@ def _bulk(client: Any, batch: Sequence[_Write]) -> dict[tuple[str, str], dict[st
 
 
 _ONLY_STATUS = {
-    "filter_path": "items.*._index,items.*._id,items.*.status,items.*.error.reason,"
-    "items.*.error.caused_by"
+    "filter_path": "items.*._index,items.*._id,items.*.status,items.*.error.type,"
+    "items.*.error.reason,items.*.error.caused_by"
 }
 
 
-def _item_reason(error: Mapping[str, Any]) -> str:
+def _item_reason(item: Mapping[str, Any]) -> str:
+    error = item.get("error") or {}
     cause = error.get("caused_by") or {}
-    return ": ".join(part for part in (error.get("reason"), cause.get("reason")) if part)
+    reasons = [part for part in (error.get("reason"), cause.get("reason")) if part]
+    return ": ".join(reasons) or f"{error.get('type', 'no reason given')} ({item['status']})"
 
 
 def stored_fingerprints(client: Any, info: IndexInfo, ids: Sequence[str]) -> dict[str, str]:
@@ -188,19 +219,22 @@ def delete_surplus_chunks(client: Any, info: IndexInfo, chunk_counts: Mapping[st
         info: The index.
         chunk_counts: How many chunks each document now has.
     """
-    for physical in (info.physical, info.seismic):
-        if physical is None:
-            continue
-        for doc_id, count in chunk_counts.items():
-            _delete_from(client, physical, doc_id, count)
+    for doc_id, count in chunk_counts.items():
+        # The last first, and the main index last: broken off anywhere, the next run finds the rest.
+        for chunk_id in reversed(_surplus(client, info, doc_id, count)):
+            for physical in (info.seismic, info.physical):
+                if physical is not None:
+                    with translated(f"removing old chunks of {doc_id}"):
+                        client.delete(index=physical, id=chunk_id, params={"ignore": 404})
 
 
-def _delete_from(client: Any, physical: str, doc_id: str, count: int) -> None:
-    # Chunk ids count up from 0, so the leftovers are found by asking for the next ids in turn.
-    with translated(f"removing old chunks of {doc_id}"):
-        ordinal = count
-        while True:
-            answer = client.delete(index=physical, id=f"{doc_id}#{ordinal}", params={"ignore": 404})
-            if answer.get("result") != "deleted":
-                return
-            ordinal += 1
+def _surplus(client: Any, info: IndexInfo, doc_id: str, count: int) -> list[str]:
+    """Stored chunks of a document from ``count`` on; ids count up without gaps."""
+    found: list[str] = []
+    while True:
+        first = count + len(found)
+        block = [f"{doc_id}#{ordinal}" for ordinal in range(first, first + _BLOCK)]
+        stored = stored_fingerprints(client, info, block)
+        found += [chunk_id for chunk_id in block if chunk_id in stored]
+        if len(stored) < _BLOCK:
+            return found

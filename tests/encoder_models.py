@@ -171,6 +171,7 @@ def write_sparse_modules(folder: Path, *, activation: str) -> None:
     config = {"pooling_strategy": "max", "activation_function": activation}
     write_json(folder / "1_SpladePooling" / "config.json", config)
     write_json(folder / "sentence_bert_config.json", {"transformer_task": "fill-mask"})
+    write_json(folder / "config_sentence_transformers.json", {"model_type": "SparseEncoder"})
     write_modules(folder, [("Transformer", ""), ("SpladePooling", "1_SpladePooling")])
 
 

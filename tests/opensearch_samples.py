@@ -107,7 +107,7 @@ class RecordingClient:
     ``client.indices.create(index="a")`` calls ``answer("indices.create", index="a")``.
     """
 
-    def __init__(self, answer: Callable[..., Any] = lambda _name, **_: {}) -> None:
+    def __init__(self, answer: Callable[..., Any] = lambda _name, /, **_: {}) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._answer = answer
 

@@ -1,7 +1,7 @@
 """The documentation: every command stands in it, and every command in it works.
 
-Commands are taken from fenced blocks marked `console`: lines that start with `$ tandem`. They run in
-the order of the pages, in a folder with the files they mention, with an engine of their own.
+Commands are taken from fenced blocks marked `console`: lines that start with `$ tandem`. They run
+in the order of the pages, in a folder with the files they mention, with an engine of their own.
 """
 
 import json

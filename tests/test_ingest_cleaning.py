@@ -85,7 +85,11 @@ def test_hooks_compose_from_left_to_right() -> None:
 
 def test_what_has_no_text_left_is_rejected_and_rejects_pass() -> None:
     earlier = Reject(Origin("f", 1), "bad JSON")
-    items = [earlier, Document("d", "\u200b\u200b", origin=Origin("f", 2)), Document("e", " x ")]
+    items: list[Document | Reject] = [
+        earlier,
+        Document("d", "\u200b\u200b", origin=Origin("f", 2)),
+        Document("e", " x "),
+    ]
     passed, emptied, kept = clean(items, CLEAN)
     assert passed is earlier
     assert isinstance(emptied, Reject)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import IngestError
 from ingest.masking import Masker, mask_text
-from ingest.records import Document
+from ingest.records import Document, Origin, Reject
 
 # None of these numbers belongs to anyone: check digits fit, the rest is made up.
 MASKED = [
@@ -192,6 +192,16 @@ def test_masker_covers_title_text_and_metadata_but_not_the_id() -> None:
     assert (masked.title, masked.text) == ("[PHONE]", "[EMAIL]")
     assert masked.metadata == {"owner": {"phones": ["[PHONE]"]}, "amount": 4111111111111111}
     assert masker.counts == {"phone": 2, "email": 1}
+
+
+def test_rejects_do_not_carry_personal_data_away() -> None:
+    items: list[Document | Reject] = [
+        Document("a", "010-1234-5678"),
+        Reject(Origin("f", 1), "bad JSON", raw="010-1234-5678"),
+    ]
+    document, reject = Masker().cover_rejects(items)
+    assert document is items[0]
+    assert reject == Reject(Origin("f", 1), "bad JSON", raw="[PHONE]")
 
 
 @given(st.integers(min_value=0, max_value=10**15))

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.errors import IngestError, SourceError
 from ingest.readers.checks import MAX_ID_BYTES
+from ingest.readers.estimate import estimate_records
 from ingest.readers.lines import bounded_lines
 from ingest.readers.open_source import detect_format, read_source
 from ingest.readers.options import ReadOptions
@@ -560,3 +561,45 @@ def test_unusable_sources_say_what_is_allowed(tmp_path: Path) -> None:
 def test_options_are_checked(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SourceError, match=message):
         ReadOptions(**values)
+
+
+def test_the_number_of_records_is_estimated(tmp_path: Path) -> None:
+    records = [{"_id": str(i), "text": "x"} for i in range(3)]
+    beir = write(tmp_path / "beir" / "corpus.jsonl", *records).parent
+    csv = write(tmp_path / "c.csv", "id,text", "a,x", "b,y")
+    prose = write(tmp_path / "prose" / "a.txt", "x").parent
+    write(prose / "b.md", "y")
+    write(prose / "c.png", "z")
+    packed = tmp_path / "c.jsonl.gz"
+    packed.write_bytes(gzip.compress(b"{}"))
+    unended = tmp_path / "u.jsonl"
+    unended.write_bytes(b"{}\n{}")
+    rows = parquet(tmp_path / "c.parquet", {"id": ["a", "b"], "text": ["x", "y"]})
+    assert estimate_records(beir) == 3
+    assert estimate_records(csv) == 2
+    assert estimate_records(prose) == 2
+    assert estimate_records(prose, ReadOptions(format="markdown")) == 1
+    assert estimate_records(prose / "a.txt") == 1
+    assert estimate_records(unended) == 2
+    assert estimate_records(rows) == 2
+    assert estimate_records(packed) is None
+    assert estimate_records(Path("-")) is None
+    assert estimate_records(write(tmp_path / "broken.parquet", "x")) is None
+
+
+def test_a_corpus_with_every_kind_of_fault_keeps_its_good_documents(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "corpus.jsonl",
+        {"_id": "a", "text": "good"},
+        "{bad",
+        {"_id": "b"},
+        b'{"_id": "c", "text": "\xff"}',
+        {"_id": "d", "text": ""},
+        {"_id": "e", "text": "x" * 5_000_000},
+        {"_id": "f", "text": "x" * 2_000_000},
+        {"_id": "g", "text": "good"},
+    )
+    items = list(read_source(source))
+    assert [item.id for item in items if isinstance(item, Document)] == ["a", "g"]
+    lines = [item.origin.line for item in items if isinstance(item, Reject)]
+    assert lines == [2, 3, 4, 5, 6, 7]

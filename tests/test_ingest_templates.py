@@ -109,7 +109,8 @@ def test_the_example_of_the_guide_renders_as_the_guide_says(tmp_path: Path) -> N
 
 
 def test_looking_up_is_safe_on_anything() -> None:
-    for record in (None, 1, "text", [], {}, [[{}]]):
+    records: list[Any] = [None, 1, "text", [], {}, [[{}]]]
+    for record in records:
         assert look_up(record, "a.b.0.c") is None
 
 

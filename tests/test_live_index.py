@@ -20,7 +20,9 @@ from opensearch.settings import ClusterSettings
 
 pytestmark = pytest.mark.node
 
-WORDS = "account balance card credit deposit fee interest loan mortgage payment rate transfer".split()
+WORDS = (
+    "account balance card credit deposit fee interest loan mortgage payment rate transfer".split()
+)
 DOCUMENTS = 1400
 
 
@@ -184,7 +186,11 @@ def test_documents_in_a_language_the_encoders_do_not_know(
     client: Any, node_url: str, name: str, tmp_path: Path
 ) -> None:
     corpus = tmp_path / "korean.jsonl"
-    texts = ["적금 중도해지이율 안내입니다", "해외송금 수수료는 건당 오천 원입니다", "카드 분실 신고"]
+    texts = [
+        "적금 중도해지이율 안내입니다",
+        "해외송금 수수료는 건당 오천 원입니다",
+        "카드 분실 신고",
+    ]
     records = [{"_id": f"k{i}", "text": text} for i, text in enumerate(texts)]
     corpus.write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in records) + "\n")
 

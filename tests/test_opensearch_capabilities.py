@@ -1,11 +1,11 @@
 """What a cluster says it can do, and what is refused because of it."""
 
 import pytest
+from opensearch_samples import RecordingClient
 from opensearchpy import exceptions as theirs
 
 from opensearch.capabilities import Capabilities, detect
 from opensearch.errors import CapabilityError, ClusterUnreachableError
-from opensearch_samples import RecordingClient
 
 INFO = {"version": {"number": "3.6.0"}}
 PLUGINS = [
@@ -19,7 +19,7 @@ FORBIDDEN = theirs.AuthorizationException(403, "security_exception", {})
 def client(info=INFO, plugins=(), attributes=()) -> RecordingClient:
     answers = {"info": info, "cat.plugins": plugins, "cat.nodeattrs": attributes}
 
-    def answer(name, **_):
+    def answer(name, /, **_):
         if isinstance(answers[name], Exception):
             raise answers[name]
         return answers[name]
@@ -86,7 +86,9 @@ def test_a_dead_cluster_is_an_error() -> None:
 def test_a_missing_plugin_is_refused_by_name() -> None:
     known = Capabilities(plugins=frozenset({"opensearch-knn"}))
     known.require_plugin("opensearch-knn", "The dense field")
-    with pytest.raises(CapabilityError, match="The sparse field needs the plugin opensearch-neural"):
+    with pytest.raises(
+        CapabilityError, match="The sparse field needs the plugin opensearch-neural"
+    ):
         known.require_plugin("opensearch-neural-search", "The sparse field")
 
 

@@ -17,7 +17,9 @@ EQUAL = {"bm25": 1.0, "dense": 1.0, "sparse": 1.0}
     [
         pytest.param({"bm25": 3, "dense": 6, "sparse": 1}, LEGS, [0.3, 0.6, 0.1], id="ratios"),
         pytest.param(EQUAL, LEGS, [0.333334, 0.333333, 0.333333], id="thirds"),
-        pytest.param({"bm25": 0.3, "dense": 0.6}, ["bm25", "dense"], [0.333333, 0.666667], id="two"),
+        pytest.param(
+            {"bm25": 0.3, "dense": 0.6}, ["bm25", "dense"], [0.333333, 0.666667], id="two"
+        ),
         pytest.param({"bm25": 0.3, "dense": 0.6}, LEGS, [0.333333, 0.666667, 0.0], id="no weight"),
         pytest.param({"sparse": 7}, ["sparse"], [1.0], id="one leg"),
     ],
@@ -77,7 +79,8 @@ def test_parse_weights(text, weights) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "bm25", "bm25=", "bm25=x", "bm25=-1", "color=1", "bm25=1,,", "bm25=nan", "dense=inf"]
+    "text",
+    ["", "bm25", "bm25=", "bm25=x", "bm25=-1", "color=1", "bm25=1,,", "bm25=nan", "dense=inf"],
 )
 def test_weights_that_cannot_be_read(text: str) -> None:
     with pytest.raises(SettingsError, match="write bm25="):
@@ -161,7 +164,9 @@ def test_a_leg_that_found_nothing_changes_nothing() -> None:
 scores = st.lists(st.floats(0.0625, 128, width=32), min_size=1, max_size=20, unique=True)
 
 
-@given(st.fixed_dictionaries({"bm25": scores, "sparse": scores}), st.sampled_from(["minmax", "rrf"]))
+@given(
+    st.fixed_dictionaries({"bm25": scores, "sparse": scores}), st.sampled_from(["minmax", "rrf"])
+)
 def test_fused_scores_are_ordered_and_lie_between_zero_and_one(drawn, method) -> None:
     rankings = {
         leg: [(f"d{i}", score) for i, score in enumerate(sorted(values, reverse=True))]

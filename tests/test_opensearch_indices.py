@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from opensearch_samples import DENSE, SPARSE, RecordingClient, index_info
 
 from encoders.base import EncoderIdentity
 from opensearch import indices
@@ -17,7 +18,6 @@ from opensearch.errors import (
 from opensearch.index_info import check_encoder, read_index_info
 from opensearch.index_spec import IndexSpec
 from opensearch.mappings import index_meta
-from opensearch_samples import DENSE, SPARSE, RecordingClient, index_info
 
 ALL = Capabilities((3, 6, 0), frozenset({"opensearch-knn", "opensearch-neural-search"}), None)
 SPEC = IndexSpec("docs", dense=DENSE, sparse=SPARSE)
@@ -28,7 +28,7 @@ def mapping(spec: IndexSpec) -> dict:
 
 
 def cluster(spec: IndexSpec, existing=()) -> RecordingClient:
-    def answer(name, **values):
+    def answer(name, /, **values):
         if name == "indices.exists":
             return values["index"] in existing
         return mapping(spec) if name == "indices.get_mapping" else {}
@@ -191,7 +191,7 @@ class Store:
         self.documents: dict[str, dict] = {}
         self.created: list[str] = []
 
-    def __call__(self, name, **values):
+    def __call__(self, name, /, **values):
         if name == "indices.exists":
             return values["index"] in self.created
         if name == "indices.create":

@@ -155,7 +155,9 @@ def test_a_lock_waits_for_its_holder(tmp_path: Path) -> None:
 
 
 def test_data_is_opened_only_by_what_wrote_it(tmp_path: Path) -> None:
+    claim_layout(tmp_path, Layout("3.6.0", 3))
     claim_layout(tmp_path, Layout("3.6.0", 1))
+    (tmp_path / "node-1" / "data" / "nodes").mkdir(parents=True)
     claim_layout(tmp_path, Layout("3.6.0", 1))
     with pytest.raises(EngineError, match=r"OpenSearch 3\.6\.0 with 1 node.*--name"):
         claim_layout(tmp_path, Layout("3.6.0", 3))

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from opensearch_samples import DENSE, SPARSE
 
 from encoders.base import EncoderIdentity
 from opensearch.errors import SettingsError
 from opensearch.index_info import info_from_meta
 from opensearch.index_spec import IndexSpec, check_index_name, seismic_name
 from opensearch.mappings import DEFAULT_PIPELINE, index_body, index_meta, seismic_body
-from opensearch_samples import DENSE, SPARSE
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

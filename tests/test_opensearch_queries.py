@@ -34,6 +34,7 @@ def test_bm25_with_values_that_must_match_as_written() -> None:
             "should": [
                 {"combined_fields": {"query": "fox E-4012", "fields": ["text"]}},
                 {"term": {"exact": {"value": "E-4012", "boost": 2.0}}},
+                {"term": {"exact_title": {"value": "E-4012", "boost": 4.0}}},
             ]
         }
     }
@@ -100,7 +101,7 @@ def test_clip_tokens(weights, clipped) -> None:
 def test_clip_tokens_keeps_the_heaviest() -> None:
     clipped = clip_tokens({f"t{i}": 1 + i / 1000 for i in range(3000)})
     assert len(clipped) == 1024
-    assert list(clipped)[0] == "t2999"
+    assert next(iter(clipped)) == "t2999"
     assert min(clipped.values()) == pytest.approx(1 + 1976 / 1000)
 
 

@@ -26,7 +26,7 @@ def write_config(text: str, path: str = "tandem.toml") -> Path:
     return file
 
 
-FILE = 'http://file:9200'
+FILE = "http://file:9200"
 ENVIRONMENT = "http://environment:9200"
 ARGUMENT = "http://argument:9200"
 
@@ -110,7 +110,7 @@ def test_a_file_in_another_encoding_is_refused() -> None:
 
 def test_a_named_file_must_exist(monkeypatch) -> None:
     monkeypatch.setenv("TANDEM_CONFIG", "missing.toml")
-    with pytest.raises(SettingsError, match="missing.toml, which is not a file"):
+    with pytest.raises(SettingsError, match=r"missing\.toml, which is not a file"):
         load_settings("http://localhost:9200")
 
 
@@ -127,7 +127,12 @@ def test_several_addresses() -> None:
 def test_the_password_is_never_shown() -> None:
     settings = load_settings("https://a:9200", user="admin", password=SECRET)
     assert settings.password.get_secret_value() == SECRET
-    for text in (repr(settings), str(settings), str(settings.model_dump()), repr(connect(settings))):
+    for text in (
+        repr(settings),
+        str(settings),
+        str(settings.model_dump()),
+        repr(connect(settings)),
+    ):
         assert SECRET not in text
 
 

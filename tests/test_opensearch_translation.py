@@ -104,7 +104,10 @@ def test_every_failure_has_a_class_and_a_cure(error, ours, words) -> None:
 
 
 def test_the_action_is_named() -> None:
-    with pytest.raises(SearchBackendError, match="while counting docs"), translated("counting docs"):
+    with (
+        pytest.raises(SearchBackendError, match="while counting docs"),
+        translated("counting docs"),
+    ):
         raise theirs.TransportError(500, "boom", {})
 
 

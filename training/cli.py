@@ -1,5 +1,6 @@
 """``tandem evaluate`` and ``tandem quickstart``."""
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -144,7 +145,7 @@ def _save(client: Any, info: "IndexInfo", report: "Report", folder: Path) -> Non
 def _print(report: "Report") -> None:
     from training.evaluation.table import print_table
 
-    print_table(report, click.get_text_stream("stdout"))
+    print_table(report, sys.stdout)
     click.echo(f"\n{report.headline()}")
     for warning in report.warnings:
         note(f"Note: {warning}")

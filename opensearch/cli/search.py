@@ -29,7 +29,7 @@ def fusion_options(command: Any) -> Any:
             click.option(
                 "--weights",
                 metavar="LEG=W,…",
-                help="Weight per leg, e.g. bm25=0.3,dense=0.6,sparse=0.1 (the default).",
+                help="Weight per leg, e.g. bm25=0.45,dense=0.45,sparse=0.1 (the default).",
             ),
             click.option(
                 "--rank-constant",

@@ -13,6 +13,7 @@ from opensearch.local.security import Security, security_settings
 LOOPBACK = "127.0.0.1"
 MAIN_CLASS = "org.opensearch.bootstrap.OpenSearch"
 SERVER_LOG = "server.log"
+EARLIER_LOG = "server.before.log"
 KNN_NATIVES_ATTRIBUTE = "tandem_knn_natives"
 # DJL looks for its native libraries in a folder of this name below the ML cache.
 NATIVE_CACHE = Path("ml_cache/pytorch/2.5.1-20241113-cpu-linux-x86_64")

@@ -21,7 +21,14 @@ from opensearch.local.process import stop_process
 from opensearch.local.progress import EngineProgress, Silent
 from opensearch.local.readiness import wait_until_ready
 from opensearch.local.security import Security, secure_engine
-from opensearch.local.state import EngineState, NodeState, alive_part, read_state, write_state
+from opensearch.local.state import (
+    EngineState,
+    Login,
+    NodeState,
+    alive_part,
+    read_state,
+    write_state,
+)
 
 DEFAULT_NAME = "default"
 DEFAULT_VERSION = "3.6.0"
@@ -197,14 +204,32 @@ def _start(options: EngineOptions, paths: RunPaths, told: EngineProgress) -> Eng
     claim_layout(files, Layout(options.version, options.nodes, options.secure))
     login, extra_files = secure_engine(files) if options.secure else (None, {})
     home = _home(options, account, told)
-    told.stage(f"Starting OpenSearch {options.version} with Java {java.major}")
     launcher = NodeLauncher(software, java, home, account, options.heap, extra_files)
+    plans = _plan(options, files, ports, has_knn_natives(home))
+    told.stage(f"Starting OpenSearch {options.version} with Java {java.major}")
+    return _launch(options, paths, launcher, plans=plans, login=login)
+
+
+def _launch(
+    options: EngineOptions,
+    paths: RunPaths,
+    launcher: NodeLauncher,
+    *,
+    plans: Sequence[NodePlan],
+    login: Login | None,
+) -> EngineState:
     nodes: list[NodeState] = []
     try:
-        for plan in _plan(options, files, ports, has_knn_natives(home)):
+        for plan in plans:
             nodes.append(launcher.start(plan))
-        natives = has_knn_natives(home)
-        state = EngineState(options.name, options.version, tuple(nodes), home, natives, login)
+        state = EngineState(
+            name=options.name,
+            version=options.version,
+            nodes=tuple(nodes),
+            home=launcher.home,
+            knn_natives=has_knn_natives(launcher.home),
+            login=login,
+        )
         write_state(paths.state_file, state)
         wait_until_ready(state, options.timeout_s)
     except BaseException:

@@ -39,7 +39,8 @@ def claim_layout(files: Path, layout: Layout) -> None:
         EngineError: Its data was written by something else.
     """
     record = files / _FILE
-    if not record.exists():
+    # Until a first start succeeded so far as to write, another layout may be tried.
+    if not record.exists() or not any(files.glob("node-*/data/nodes")):
         record.write_text(json.dumps(asdict(layout)) + "\n", encoding="utf-8")
         return
     try:

@@ -9,7 +9,9 @@ from pathlib import Path
 from opensearch.local.account import Account, own_folder
 from opensearch.local.assemble import link_or_copy, native_libraries
 from opensearch.local.config import (
+    EARLIER_LOG,
     NATIVE_CACHE,
+    SERVER_LOG,
     NodeFolders,
     NodePlan,
     command_line,
@@ -72,6 +74,10 @@ class NodeLauncher:
         shutil.rmtree(folders.tmp, ignore_errors=True)
         for folder in (folders.config, folders.data, folders.logs, folders.tmp):
             own_folder(self.account, folder)
+        log = folders.logs / SERVER_LOG
+        if log.exists():
+            # What a failed start shows must be this start's.
+            log.replace(folders.logs / EARLIER_LOG)
         texts = {
             "opensearch.yml": opensearch_yml(node_settings(plan)),
             "log4j2.properties": log4j2_properties(folders.logs),

@@ -105,4 +105,5 @@ def _tail(node: NodeState) -> str:
     lines = [line for log in logs for line in last_lines(log, 10 * _TAIL_LINES)]
     # Stack frames push the reason out of sight.
     telling = [line for line in lines if line.strip() and not line.lstrip().startswith("at ")]
-    return "\n".join(f"  {line}" for line in telling[-_TAIL_LINES:]) or "  (nothing)"
+    shown = "\n".join(f"  {line}" for line in telling[-_TAIL_LINES:]) or "  (nothing)"
+    return f"{shown}\nAll of its logs: {node.logs}"

@@ -125,8 +125,8 @@ class _Survey:
     scripts: tuple[str, ...]
     levels: tuple[str, ...]
     sample: tuple[str, ...]
-    documents: int | None
-    lexical: LexicalEncoder | None
+    documents: int
+    words: LexicalEncoder
 
 
 class _Build:
@@ -184,18 +184,15 @@ class _Build:
             raise SettingsError(msg)
         model = None if self._job.sparse in (None, LEXICAL) else self._job.sparse
         sparse = stored_sparse(self._client, info.sparse, model, self._load)
-        for expected, encoder in ((info.dense, self._dense), (info.sparse, sparse)):
-            check_encoder(expected, encoder and encoder.identity, info.name)
+        check_encoder(info.dense, self._dense.identity if self._dense else None, info.name)
+        check_encoder(info.sparse, sparse.identity if sparse else None, info.name)
         return Encoders(self._dense, sparse)
 
     def _create(self) -> tuple[IndexInfo, Encoders, int | None]:
-        lexical = self._job.sparse in (None, LEXICAL)
         self._events.stage("reading the corpus once for its language and word statistics")
-        survey = self._survey(lexical=lexical)
-        sparse = survey.lexical if lexical else self._trained_sparse()
-        if survey.lexical is not None:
-            fingerprint = survey.lexical.identity.fingerprint
-            save_state(self._client, fingerprint, LEXICAL, survey.lexical.state())
+        survey = self._survey()
+        sparse = survey.words if self._job.sparse in (None, LEXICAL) else self._trained_sparse()
+        save_state(self._client, survey.words.identity.fingerprint, LEXICAL, survey.words.state())
         info = create_index(self._client, self._spec(survey, sparse), self._capabilities)
         return info, Encoders(self._dense, sparse), survey.documents
 
@@ -203,19 +200,19 @@ class _Build:
         model = self._job.sparse
         return None if model in (None, NONE) else load_sparse(model, self._load)
 
-    def _survey(self, *, lexical: bool) -> _Survey:
+    def _survey(self) -> _Survey:
         counted = _Counted(read_corpus(self._job.corpus))
         chunks = self._chunker.chunk_many(counted.documents())
         sample = list(islice(chunks, SURVEY_TEXTS))
         texts = tuple(piece.passage for piece in sample)
         fine = (piece.passage for piece in chain(sample, chunks) if piece.level == "fine")
-        fitted = LexicalEncoder.fit(fine) if lexical else None
+        words = LexicalEncoder.fit(fine)
         return _Survey(
             scripts=self._job.scripts or corpus_scripts(texts),
             levels=tuple(sorted({piece.level for piece in sample})),
             sample=texts,
-            documents=counted.count if lexical else None,
-            lexical=fitted,
+            documents=counted.count,
+            words=words,
         )
 
     def _spec(self, survey: _Survey, sparse: SparseEncoder | None) -> IndexSpec:
@@ -224,6 +221,7 @@ class _Build:
             "levels": list(survey.levels),
             "chunking": asdict(self._chunking),
             "encoder_options": changed_options(self._load),
+            "word_statistics": survey.words.identity.fingerprint,
         }
         if self._dense is not None:
             notes["dense_floor"] = dense_floor(self._dense, survey.sample)

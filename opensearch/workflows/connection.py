@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opensearch.client import connect
 from opensearch.settings import ENVIRONMENT_PREFIX, ClusterSettings, load_settings
+
+if TYPE_CHECKING:
+    from opensearch.local.state import EngineState
 
 
 def open_cluster(url: str | None = None, **overrides: Any) -> Any:
@@ -23,8 +26,18 @@ def cluster_settings(url: str | None = None, **overrides: Any) -> ClusterSetting
         from opensearch.local.engine import running_engine
 
         state = running_engine()
-        url = state.url if state else None
+        if state is not None:
+            return load_settings(**{**_engine_access(state), **overrides})
     return load_settings(url, **overrides)
+
+
+def _engine_access(state: "EngineState") -> dict[str, Any]:
+    """Addresses of the local engine and, where it is secured, its login."""
+    access: dict[str, Any] = {"url": ",".join(state.urls)}
+    if state.login is not None:
+        login = state.login
+        access |= {"user": login.user, "password": login.password, "ca_file": login.ca_file}
+    return access
 
 
 def _configured() -> bool:

@@ -36,11 +36,21 @@ def open_searcher(
         EncoderError: A model cannot be loaded.
     """
     options = stored_options(info, options)
+    token_weights = stored_sparse(client, info.sparse, sparse, options)
     encoders = QueryEncoders(
         dense=_dense(info.dense, dense, options),
-        sparse=stored_sparse(client, info.sparse, sparse, options),
+        sparse=token_weights,
+        words=_words(client, info, token_weights),
     )
     return Searcher(client, info, encoders)
+
+
+def _words(client: Any, info: IndexInfo, sparse: SparseEncoder | None) -> LexicalEncoder | None:
+    """Word statistics of the corpus: the lexical encoder itself, or the one kept beside it."""
+    if isinstance(sparse, LexicalEncoder):
+        return sparse
+    fingerprint = info.notes.get("word_statistics")
+    return LexicalEncoder.from_state(load_state(client, fingerprint)) if fingerprint else None
 
 
 def _dense(
