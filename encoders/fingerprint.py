@@ -11,6 +11,7 @@ import numpy as np
 from encoders.settings import GraphSettings, ModelFiles
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
+_ADAPTER = "adapter_config.json"
 _BLOCK = 65_536
 _BLOCKS_BETWEEN = 30
 _DIGITS = 32
@@ -67,10 +68,16 @@ def _graph_files(folder: Path, files: ModelFiles) -> Iterable[Path]:
 
 def _own_files(folder: Path) -> Iterable[Path]:
     """Configuration, weights and model code directly in a folder, in a fixed order."""
-    for path in sorted(folder.iterdir()):
-        wanted = path.name in ("config.json", "adapter_config.json")
-        if path.is_file() and (wanted or path.suffix in (*_WEIGHT_SUFFIXES, ".py")):
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    # Old weights beside new ones are not loaded; what a trainer leaves behind ends in .bin, too.
+    safe = any(path.suffix == ".safetensors" for path in paths)
+    suffixes = (".py", ".safetensors") if safe else (".py", ".bin")
+    for path in paths:
+        if path.suffix in suffixes or path.name in ("config.json", _ADAPTER):
             yield path
+    if folder / _ADAPTER in paths:
+        adapter = json.loads((folder / _ADAPTER).read_text(encoding="utf-8"))
+        yield from _own_files(Path(adapter["base_model_name_or_path"]))
 
 
 def _sample(path: Path) -> bytes:

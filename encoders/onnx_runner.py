@@ -50,6 +50,8 @@ class OnnxRunner:
         """
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
+        # A memory plan is kept for each shape it meets; batches come in hundreds of shapes.
+        options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
         wants_cuda = device == "cuda" or (device == "auto" and has_cuda_provider())
@@ -79,6 +81,11 @@ class OnnxRunner:
     def description(self) -> str:
         """Runtime and the provider it really has."""
         return f"onnx on {self.session.get_providers()[0]}"
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether it runs on a GPU."""
+        return bool(self.session.get_providers()[0] != _CPU)
 
     def run(self, batch: Batch) -> FloatMatrix:
         """One float32 row per row of the batch."""

@@ -1,5 +1,6 @@
 """Loads encoders by name: presets, folders, hub ids, services."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +17,12 @@ from encoders.source import find_source
 
 __all__ = ["DEFAULT_DENSE", "DEFAULT_SPARSE", "LoadOptions", "load_dense", "load_sparse"]
 
-# Measured by benchmarks/encode.py: larger batches of long texts leave the processor's caches.
-DENSE_BATCH_TOKENS = 2048
-DENSE_BATCH_ROWS = 64
+# Measured by benchmarks/encode.py: on a CPU, larger batches leave the processor's caches and cost
+# up to 40 %; a GPU wants many tokens at once.
+CPU_PLAN = BatchPlan(max_tokens=1024, max_rows=64)
+GPU_PLAN = BatchPlan(max_tokens=16_384, max_rows=512)
 # A sparse network's logits take tokens x vocabulary x 4 bytes: this many bytes at a time.
-SPARSE_LOGIT_BYTES = 256 * 2**20
-SPARSE_MIN_BATCH_TOKENS = 256
+SPARSE_LOGIT_BYTES = {False: 256 * 2**20, True: 2**31}
 
 _DEFAULT_OPTIONS = LoadOptions()
 
@@ -44,8 +45,8 @@ def load_dense(model: str = DEFAULT_DENSE, options: LoadOptions = _DEFAULT_OPTIO
     from encoders.dense import TransformerDenseEncoder
 
     found = read_model(model, options, "dense")
-    plan = BatchPlan(options.batch_tokens or DENSE_BATCH_TOKENS, DENSE_BATCH_ROWS)
-    return TransformerDenseEncoder(found, _runner(found, options), options.dimension, plan)
+    runner = _runner(found, options)
+    return TransformerDenseEncoder(found, runner, options.dimension, _plan(found, runner, options))
 
 
 def load_sparse(
@@ -70,8 +71,8 @@ def load_sparse(
     from encoders.sparse import SpladeEncoder
 
     found = read_model(model, options, "sparse")
-    plan = BatchPlan(options.batch_tokens or _sparse_batch_tokens(found), DENSE_BATCH_ROWS)
-    return SpladeEncoder(found, _runner(found, options), _pruning(options), plan)
+    runner = _runner(found, options)
+    return SpladeEncoder(found, runner, _pruning(options), _plan(found, runner, options))
 
 
 def read_model(model: str, options: LoadOptions, kind: Literal["dense", "sparse"]) -> Model:
@@ -139,6 +140,12 @@ def _pruning(options: LoadOptions) -> Pruning:
     return Pruning(options.top_k, options.prune_ratio)
 
 
-def _sparse_batch_tokens(model: Model) -> int:
-    fitting = SPARSE_LOGIT_BYTES // (4 * model.settings.graph.width)
-    return max(SPARSE_MIN_BATCH_TOKENS, fitting)
+def _plan(model: Model, runner: Runner, options: LoadOptions) -> BatchPlan:
+    plan = GPU_PLAN if runner.accelerated else CPU_PLAN
+    if options.batch_tokens is not None:
+        return replace(plan, max_tokens=options.batch_tokens)
+    if model.settings.graph.kind == "dense":
+        return plan
+    logit_bytes = SPARSE_LOGIT_BYTES[runner.accelerated]
+    fitting = logit_bytes // (4 * model.settings.graph.width)
+    return replace(plan, max_tokens=max(1, min(plan.max_tokens, fitting)))

@@ -14,6 +14,11 @@ class Runner(Protocol):
         """Runtime and device, for people: ``onnx on CPUExecutionProvider``."""
         ...
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether it runs on a GPU, where large batches pay."""
+        ...
+
     def run(self, batch: Batch) -> FloatMatrix:
         """One float32 row per row of the batch."""
         ...

@@ -13,7 +13,7 @@ from encoders.presets import Preset, find_preset, unknown_model
 
 logger = logging.getLogger(__name__)
 
-_NEEDED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.py"]
+_NEEDED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*.py"]
 _UNNEEDED_FILES = ["*.onnx", "onnx/*", "openvino/*", "*.msgpack", "*.h5", "imgs/*"]
 
 
@@ -76,13 +76,21 @@ def _packaged(preset: Preset | None) -> Path | None:
 
 
 def _download(hub_id: str, options: LoadOptions) -> Path:
+    """The files of a hub id: new weights (safetensors), old ones only where there are no new."""
+    folder = _snapshot(hub_id, options, _NEEDED_FILES)
+    if any(folder.rglob("*.safetensors")):
+        return folder
+    return _snapshot(hub_id, options, [*_NEEDED_FILES, "*.bin"])
+
+
+def _snapshot(hub_id: str, options: LoadOptions, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         found = snapshot_download(
             hub_id,
             revision=options.revision,
-            allow_patterns=_NEEDED_FILES,
+            allow_patterns=patterns,
             ignore_patterns=_UNNEEDED_FILES,
             local_files_only=os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"),
         )

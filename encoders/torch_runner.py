@@ -46,6 +46,11 @@ class TorchRunner:
         """Runtime and device."""
         return f"torch on {self.device}"
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether it runs on a GPU."""
+        return self.device != "cpu"
+
     def run(self, batch: Batch) -> FloatMatrix:
         """One float32 row per row of the batch."""
         import torch

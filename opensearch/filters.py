@@ -48,6 +48,10 @@ def _clause(expression: str) -> dict[str, Any]:
 
 
 def _any_of(path: str, values: list[str]) -> dict[str, Any]:
-    """One of several values; spelled out, since SEISMIC cannot be filtered by a `terms` clause."""
-    terms = [{"term": {path: value}} for value in values]
-    return terms[0] if len(terms) == 1 else {"bool": {"should": terms}}
+    """One of several values, none of them analyzed.
+
+    A SEISMIC field cannot be filtered by `terms`, nor by `term` where no document has the field;
+    `match` is the same on keywords, numbers and dates, and never fails.
+    """
+    matches = [{"match": {path: value}} for value in values]
+    return matches[0] if len(matches) == 1 else {"bool": {"should": matches}}

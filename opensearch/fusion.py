@@ -42,7 +42,7 @@ def dense_bounds(floor: float | None) -> Bounds:
     """Bounds of the dense leg's OpenSearch score, 1 + cosine.
 
     Args:
-        floor: Mean cosine of two random passages of the corpus; ``None`` if it is not known.
+        floor: Cosine of unrelated texts of the corpus; ``None`` if it is not known.
     """
     return Bounds(None, None) if floor is None else Bounds(1.0 + max(floor, 0.0), 2.0)
 

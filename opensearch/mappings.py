@@ -78,7 +78,12 @@ def seismic_body(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]
 
 
 def _shards(spec: IndexSpec) -> dict[str, Any]:
-    return {"number_of_shards": spec.shards, "number_of_replicas": spec.replicas}
+    return {
+        "number_of_shards": spec.shards,
+        "number_of_replicas": spec.replicas,
+        # "n/a" in a numeric field costs that value its filter, not the passage its place.
+        "index.mapping.ignore_malformed": True,
+    }
 
 
 def _mapping(spec: IndexSpec, properties: dict[str, Any], now: datetime | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from opensearch.queries import EXACT_BOOST, EXACT_TITLE_BOOST
 
 # Saturation and length normalisation keep even complete matches below the sum; chosen on the
 # development sets, where anything from 0.5 to 0.7 does as well.
-FULL_MATCH_SHARE = 0.6
+FULL_MATCH_SHARE = 0.7
 
 
 class WordStatistics(Protocol):

@@ -70,8 +70,11 @@ class SearchRequest:
 
     @property
     def depth(self) -> int:
-        """Candidates each leg contributes: deep enough for the page."""
-        return max(self.fusion.depth, self.offset + self.size)
+        """Candidates each leg contributes: deep enough for the page.
+
+        Candidates are passages and hits are documents, so twice as many are asked for.
+        """
+        return min(MAX_RESULTS, max(self.fusion.depth, 2 * (self.offset + self.size)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,9 @@ class _Planner:
         self.query_tokens = named_weights(encoder, vector)
         if self._info.seismic:
             ids = dict(zip(vector.ids.tolist(), vector.weights.tolist(), strict=True))
-            return seismic_query(ids, self._request.depth, self._filters)
+            clause = seismic_query(ids, self._request.depth, self._filters)
+            # Again around it: the one inside fails where no document has the field.
+            return filtered(clause, self._filters)
         return filtered(sparse_query(self.query_tokens), self._filters)
 
     def _unknown(self, encoder: Encoder) -> _LeftOut | None:

@@ -1,6 +1,8 @@
 """Query clauses of every leg: pure functions from texts, vectors and weights to JSON."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,20 @@ from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD, TOKENS_FIELD
 
 Clause = dict[str, Any]
 
-# The limits of neural_sparse: weights in (0, 64], as many clauses as a bool query may hold.
+# OpenSearch takes 1024 clauses in one query, all legs and filters counted: words, codes (64, in two
+# fields) and tokens leave 84 for filters.
+MAX_WORDS = 300
+MAX_TOKENS = 512
+# neural_sparse takes weights in (0, 64].
 MAX_TOKEN_WEIGHT = 64.0
-MAX_TOKENS = 1024
 # An exact value counts like one more rare term, a little more than a word would.
 EXACT_BOOST = 2.0
 # A passage with the value in its title is about it; others mention it.
 EXACT_TITLE_BOOST = 4.0
 MAX_QUERY_CHARACTERS = 8_000
+# What an analyzer may make a term of: an ideograph, syllable or symbol, or a run of other letters.
+_IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff66-\uff9d\U00020000-\U0003ffff"
+_TERM = re.compile(rf"[{_IDEOGRAPH}]|[^\W{_IDEOGRAPH}]+|[^\w\s!-~]")
 
 
 def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> Clause:
@@ -28,7 +36,7 @@ def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> C
         fields: Fields with one analyzer, e.g. ``["title", "text"]``.
         exact: Values that must match a keyword as written.
     """
-    words: Clause = {"combined_fields": {"query": text[:MAX_QUERY_CHARACTERS], "fields": [*fields]}}
+    words: Clause = {"combined_fields": {"query": first_words(text), "fields": [*fields]}}
     if not exact:
         return words
     boosts = (("exact", EXACT_BOOST), ("exact_title", EXACT_TITLE_BOOST))
@@ -38,6 +46,15 @@ def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> C
         for field, boost in boosts
     ]
     return {"bool": {"should": [words, *values]}}
+
+
+def first_words(text: str) -> str:
+    """The beginning of a text, as long as OpenSearch takes it as a query."""
+    text = text[:MAX_QUERY_CHARACTERS]
+    end = 0
+    for term in islice(_TERM.finditer(text), MAX_WORDS):
+        end = term.end()
+    return text[:end] or text
 
 
 def knn_query(
@@ -68,7 +85,7 @@ def seismic_query(weights: Mapping[int, float], k: int, filters: Sequence[Clause
 
 
 def clip_tokens(weights: Mapping[str, float]) -> dict[str, float]:
-    """Keep what OpenSearch accepts: positive weights up to 64, the heaviest 1024."""
+    """Keep what OpenSearch accepts: positive weights up to 64, the heaviest of them."""
     positive = {token: min(w, MAX_TOKEN_WEIGHT) for token, w in weights.items() if w > 0}
     heaviest = sorted(positive.items(), key=lambda item: -item[1])[:MAX_TOKENS]
     return dict(heaviest)

@@ -18,6 +18,7 @@ _HIGHLIGHT = {
     "post_tags": ["</em>"],
     "fragment_size": 160,
     "number_of_fragments": 2,
+    "max_analyzer_offset": 999_999,  # one longer passage would fail the whole search
 }
 
 

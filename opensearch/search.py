@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from encoders.base import SparseEncoder
 from opensearch.errors import SearchBackendError
 from opensearch.fusion import Leg, fuse
 from opensearch.hits import Hit, SearchResult
 from opensearch.index_info import IndexInfo, check_encoder
-from opensearch.mappings import SPARSE_FIELD
+from opensearch.mappings import SPARSE_FIELD, TOKENS_FIELD
 from opensearch.plan import Plan, QueryEncoders, SearchRequest, plan_search
 from opensearch.requests import (
     Body,
@@ -24,6 +25,8 @@ from opensearch.translation import translated
 SHOWN_TOKENS = 12
 # What a hybrid query without a normalisation pipeline answers instead of an error.
 _SENTINEL = -1e9
+# What it answers, as an error, for a page behind the last one.
+_PAST_THE_END = "Reached end of search result"
 
 
 class Searcher:
@@ -55,6 +58,8 @@ class Searcher:
         searched = time.perf_counter()
         if request.leg_scores and hits:
             hits = self._with_leg_scores(plan, hits)
+        if request.tokens and hits and self._info.seismic:
+            hits = self._with_seismic_tokens(hits)
         return SearchResult(
             hits=tuple(hits),
             legs=tuple(plan.clauses),
@@ -69,11 +74,18 @@ class Searcher:
             return self._fused_here(request, plan)
         if len(plan.clauses) == 1:
             (clause,) = plan.clauses.values()
-            body = single_leg_body(request, clause)
+            answer = self._send(self._info.physical, single_leg_body(request, clause))
         else:
-            body = hybrid_body(request, plan)
-        answer = self._send(self._info.physical, body)
+            answer = self._send_hybrid(hybrid_body(request, plan))
         return [_hit(h, rank) for rank, h in enumerate(answer, start=request.offset + 1)]
+
+    def _send_hybrid(self, body: Body) -> list[dict[str, Any]]:
+        try:
+            return self._send(self._info.physical, body)
+        except SearchBackendError as error:
+            if _PAST_THE_END not in str(error):
+                raise
+            return []
 
     def _fused_here(self, request: SearchRequest, plan: Plan) -> list[Hit]:
         """Legs that live in different indices: fused by the client, then looked up."""
@@ -123,6 +135,20 @@ class Searcher:
             )
             for hit in hits
         ]
+
+    def _with_seismic_tokens(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Token weights that live in the companion index, by vocabulary id, under their names."""
+        encoder = self._encoders.sparse
+        if encoder is None:
+            return list(hits)
+        with translated(f"reading token weights of {self._info.name}"):
+            answer = self._client.mget(
+                index=self._info.seismic,
+                body={"ids": [hit.chunk_id for hit in hits]},
+                params={"_source": TOKENS_FIELD},
+            )
+        stored = {d["_id"]: d["_source"][TOKENS_FIELD] for d in answer["docs"] if d.get("found")}
+        return [replace(h, tokens=_named(encoder, stored.get(h.chunk_id, {}))) for h in hits]
 
     def _index_of(self, leg: Leg) -> str:
         companion = self._info.seismic
@@ -176,7 +202,6 @@ def _doc_id(raw: Mapping[str, Any]) -> str:
 
 def _hit(raw: Mapping[str, Any], rank: int) -> Hit:
     source = raw.get("_source", {})
-    tokens = sorted(source.get(SPARSE_FIELD, {}).items(), key=lambda item: -item[1])
     fragments = raw.get("highlight", {})
     return Hit(
         id=_doc_id(raw),
@@ -187,5 +212,16 @@ def _hit(raw: Mapping[str, Any], rank: int) -> Hit:
         text=source.get("text", ""),
         metadata=source.get("metadata", {}),
         highlights=tuple(fragments.get("text", ()) or fragments.get("title", ())),
-        tokens=dict(tokens[:SHOWN_TOKENS]),
+        tokens=_heaviest(source.get(SPARSE_FIELD, {})),
     )
+
+
+def _heaviest(weights: Mapping[str, float]) -> dict[str, float]:
+    ordered = sorted(weights.items(), key=lambda item: -item[1])
+    return dict(ordered[:SHOWN_TOKENS])
+
+
+def _named(encoder: SparseEncoder, weights: Mapping[str, float]) -> dict[str, float]:
+    heaviest = _heaviest(weights)
+    names = encoder.tokens([int(token) for token in heaviest])
+    return dict(zip(names, heaviest.values(), strict=True))

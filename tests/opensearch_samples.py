@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,15 @@ DENSE = EncoderIdentity("dense", "tiny-dense", "d" * 16, DIMENSION)
 SPARSE = EncoderIdentity("sparse", "tiny-sparse", "s" * 16, VOCABULARY)
 
 
+@lru_cache(maxsize=100_000)
 def seed_of(text: str) -> int:
     """The same number for the same text in every process."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+@lru_cache(maxsize=100_000)
+def _direction(word: str) -> FloatMatrix:
+    return np.random.default_rng(seed_of(word)).normal(size=DIMENSION).astype(np.float32)
 
 
 class TinyDense:
@@ -40,8 +47,7 @@ class TinyDense:
 
     def _vector(self, text: str) -> FloatMatrix:
         words = text.lower().split() or [""]
-        parts = [np.random.default_rng(seed_of(w)).normal(size=DIMENSION) for w in words]
-        total = np.sum(parts, axis=0)
+        total = np.sum([_direction(word) for word in words], axis=0)
         return (total / np.linalg.norm(total)).astype(np.float32)
 
 

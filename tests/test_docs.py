@@ -31,7 +31,7 @@ def documented() -> list[tuple[str, str]]:
         for block in BLOCK.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
                 if line.startswith("$ tandem "):
-                    found.setdefault(line[2:].partition("  #")[0].strip(), page.name)
+                    found.setdefault(line[2:].partition("   #")[0].strip(), page.name)
     return [(page, line) for line, page in found.items()]
 
 
@@ -82,7 +82,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     try:
         yield folder, environment
     finally:
-        stop_engine("default", state_root=state)
+        for name in ("default", "cluster", "old"):
+            stop_engine(name, state_root=state)
 
 
 def write_files(folder: Path) -> None:

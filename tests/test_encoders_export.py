@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from encoder_models import dense_bert, model_folder, write_json
 
 from encoders.base import FloatMatrix
 from encoders.errors import EncoderError, ParityError
-from encoders.export.exporter import export_model
+from encoders.export.exporter import cached_export
 from encoders.export.folder import read_description
 from encoders.export.parity import check_parity, probe_batches, row_cosines
 from encoders.onnx_runner import OnnxRunner
@@ -28,11 +30,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported")
-    source = str(model_folder("bert-inference-free", root))
-    export_model(read_model(source, LoadOptions(), "sparse"), folder)
-    return folder
+def exported(root: Path) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TANDEM_CACHE", str(root / "encoder-cache"))
+        source = str(model_folder("bert-inference-free", root))
+        yield cached_export(read_model(source, LoadOptions(), "sparse"))
 
 
 def test_export_holds_graph_tokenizer_description(exported: Path) -> None:
@@ -120,6 +122,10 @@ class _Noisy:
     def description(self) -> str:
         return "noisy"
 
+    @property
+    def accelerated(self) -> bool:
+        return False
+
     def run(self, batch: Batch) -> FloatMatrix:
         rows = np.ones((len(batch.ids), 8), dtype=np.float32)
         rows[:, 0] += self.noise
@@ -136,13 +142,18 @@ def test_parity_refuses_above_the_tolerance() -> None:
 
 
 def test_a_refused_export_is_not_kept(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def write_another_graph(graph: object, path: Path, **_: object) -> None:
+        shutil.copy(exported / "model.onnx", path)
+
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
-    monkeypatch.setattr("encoders.export.parity.MIN_COSINE", 1.1)
-    with pytest.raises(ParityError):
-        load_dense(str(model_folder("bert-mean", root)), LoadOptions(runtime="onnx"))
+    monkeypatch.setattr("encoders.export.exporter.write_graph", write_another_graph)
+    options = LoadOptions(runtime="onnx", activation="log1p_log1p_relu")
+    with pytest.raises(ParityError, match="differs from the original: cosine 0"):
+        load_sparse(str(model_folder("bert-inference-free", root)), options)
     assert not list(tmp_path.rglob("model.onnx"))
+    assert not list(tmp_path.rglob("encoder.json"))
 
 
 def test_probes_vary_in_length_batch_and_padding() -> None:
@@ -208,6 +219,33 @@ def test_matryoshka_cuts_and_normalises(root: Path) -> None:
     np.testing.assert_allclose(short, expected, atol=1e-6)
     with pytest.raises(EncoderError, match="gives 32 components; 33 cannot be kept"):
         load_dense(source, LoadOptions(runtime="torch", dimension=33))
+
+
+def test_an_adapter_is_merged_into_its_base(root: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModel
+
+    base = model_folder("bert-mean", root)
+    adapter = tmp_path / "adapter"
+    shutil.copytree(
+        base, adapter, ignore=shutil.ignore_patterns("model.safetensors", "config.json")
+    )
+    shutil.copy(base / "1_Pooling" / "config.json", adapter / "1_Pooling" / "config.json")
+    torch.manual_seed(5)
+    config = LoraConfig(r=4, target_modules=["query", "value"], init_lora_weights=False)
+    tuned = get_peft_model(AutoModel.from_pretrained(base), config).eval()
+    tuned.save_pretrained(adapter)
+    encoder = load_dense(str(adapter), LoadOptions(runtime="torch"))
+    [found] = encoder.encode_documents(["annual fee"])
+    batch = encoder.model.tokenizer.pad(encoder.model.tokenizer.token_ids(["annual fee"]))
+    with torch.no_grad():
+        output = tuned(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))
+    expected = torch.nn.functional.normalize(output.last_hidden_state.mean(1), dim=1)[0]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    plain = load_dense(str(base), LoadOptions(runtime="torch"))
+    assert not np.allclose(found, plain.encode_documents(["annual fee"])[0], atol=1e-2)
+    assert encoder.identity.fingerprint != plain.identity.fingerprint
 
 
 def test_prompts_reach_the_network(root: Path) -> None:

@@ -53,9 +53,10 @@ def test_settings_configuration_and_code_change_it(folder: Path) -> None:
     assert len(prints) == 4
 
 
-def test_a_readme_does_not_change_it(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", "pytorch_model.bin", "training_args.bin"])
+def test_what_is_not_loaded_does_not_change_it(folder: Path, name: str) -> None:
     before = _print(folder)
-    (folder / "README.md").write_text("text")
+    (folder / name).write_text("text")
     assert _print(folder) == before
 
 

@@ -11,25 +11,25 @@ from opensearch.filters import parse_filters
 @pytest.mark.parametrize(
     ("expression", "clause"),
     [
-        pytest.param("lang=ko", {"term": {"metadata.lang": "ko"}}, id="equal"),
-        pytest.param(" lang = ko ", {"term": {"metadata.lang": "ko"}}, id="white space"),
-        pytest.param("metadata.lang=ko", {"term": {"metadata.lang": "ko"}}, id="full path"),
-        pytest.param("a.b=c", {"term": {"metadata.a.b": "c"}}, id="nested path"),
-        pytest.param("doc_id=d1", {"term": {"doc_id": "d1"}}, id="a field of the index"),
+        pytest.param("lang=ko", {"match": {"metadata.lang": "ko"}}, id="equal"),
+        pytest.param(" lang = ko ", {"match": {"metadata.lang": "ko"}}, id="white space"),
+        pytest.param("metadata.lang=ko", {"match": {"metadata.lang": "ko"}}, id="full path"),
+        pytest.param("a.b=c", {"match": {"metadata.a.b": "c"}}, id="nested path"),
+        pytest.param("doc_id=d1", {"match": {"doc_id": "d1"}}, id="a field of the index"),
         pytest.param(
             "kind=cards,loans",
             {
                 "bool": {
                     "should": [
-                        {"term": {"metadata.kind": "cards"}},
-                        {"term": {"metadata.kind": "loans"}},
+                        {"match": {"metadata.kind": "cards"}},
+                        {"match": {"metadata.kind": "loans"}},
                     ]
                 }
             },
             id="any of",
         ),
         pytest.param(
-            "lang!=en", {"bool": {"must_not": [{"term": {"metadata.lang": "en"}}]}}, id="not"
+            "lang!=en", {"bool": {"must_not": [{"match": {"metadata.lang": "en"}}]}}, id="not"
         ),
         pytest.param("fee<=1000", {"range": {"metadata.fee": {"lte": "1000"}}}, id="at most"),
         pytest.param("fee<1000", {"range": {"metadata.fee": {"lt": "1000"}}}, id="below"),
@@ -37,10 +37,10 @@ from opensearch.filters import parse_filters
         pytest.param(
             "updated>=2026-01-01", {"range": {"metadata.updated": {"gte": "2026-01-01"}}}, id="date"
         ),
-        pytest.param("url=a=b", {"term": {"metadata.url": "a=b"}}, id="operator in the value"),
-        pytest.param('q="x" (y) 😀 *', {"term": {"metadata.q": '"x" (y) 😀 *'}}, id="odd letters"),
-        pytest.param("note=two\nlines", {"term": {"metadata.note": "two\nlines"}}, id="newline"),
-        pytest.param("kind=cards,", {"term": {"metadata.kind": "cards"}}, id="trailing comma"),
+        pytest.param("url=a=b", {"match": {"metadata.url": "a=b"}}, id="operator in the value"),
+        pytest.param('q="x" (y) 😀 *', {"match": {"metadata.q": '"x" (y) 😀 *'}}, id="odd letters"),
+        pytest.param("note=two\nlines", {"match": {"metadata.note": "two\nlines"}}, id="newline"),
+        pytest.param("kind=cards,", {"match": {"metadata.kind": "cards"}}, id="trailing comma"),
     ],
 )
 def test_clauses(expression: str, clause: dict) -> None:
@@ -49,7 +49,7 @@ def test_clauses(expression: str, clause: dict) -> None:
 
 def test_every_expression_must_hold() -> None:
     assert parse_filters(["lang=ko", "fee>1"]) == [
-        {"term": {"metadata.lang": "ko"}},
+        {"match": {"metadata.lang": "ko"}},
         {"range": {"metadata.fee": {"gt": "1"}}},
     ]
     assert parse_filters([]) == []
@@ -67,4 +67,4 @@ def test_any_text_is_parsed_or_refused(expression: str) -> None:
         (clause,) = parse_filters([expression])
     except SettingsError:
         return
-    assert set(clause) <= {"term", "range", "bool"}
+    assert set(clause) <= {"match", "range", "bool"}

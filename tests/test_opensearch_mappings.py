@@ -57,6 +57,7 @@ def test_settings_carry_shards_and_the_pipeline_that_guards_hybrid_queries() -> 
         "number_of_shards": 3,
         "number_of_replicas": 2,
         "index.search.default_pipeline": DEFAULT_PIPELINE,
+        "index.mapping.ignore_malformed": True,
     }
 
 

@@ -80,7 +80,9 @@ def test_filters_reach_the_companion_index() -> None:
     plan = plan_search(
         SearchRequest("red fox", filters=[LANG]), index_info(sparse_field="seismic"), BOTH
     )
-    parameters = plan.clauses["sparse"]["neural_sparse"]["tokens"]["method_parameters"]
+    outer = plan.clauses["sparse"]["bool"]
+    assert outer["filter"] == [LANG]
+    parameters = outer["must"][0]["neural_sparse"]["tokens"]["method_parameters"]
     assert parameters["filter"] == {"bool": {"filter": [LANG]}}
 
 
@@ -123,7 +125,7 @@ def test_query_tokens_are_named_heaviest_first() -> None:
     assert sent == plan.query_tokens
 
 
-@pytest.mark.parametrize(("size", "offset", "depth"), [(10, 0, 100), (10, 95, 105), (500, 0, 500)])
+@pytest.mark.parametrize(("size", "offset", "depth"), [(10, 0, 100), (10, 95, 210), (500, 0, 1000)])
 def test_every_leg_is_asked_deep_enough_for_the_page(size, offset, depth) -> None:
     request = SearchRequest("red fox", size=size, offset=offset, fusion=Fusion(depth=100))
     plan = plan_search(request, index_info(), BOTH)

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch.queries import (
-    MAX_QUERY_CHARACTERS,
+    MAX_TOKENS,
     bm25_query,
     clip_tokens,
     filtered,
+    first_words,
     hybrid_query,
     knn_query,
     seismic_query,
@@ -40,9 +41,23 @@ def test_bm25_with_values_that_must_match_as_written() -> None:
     }
 
 
-def test_bm25_cuts_an_endless_query() -> None:
-    words = bm25_query("x" * (MAX_QUERY_CHARACTERS + 1), ["text"])["combined_fields"]["query"]
-    assert len(words) <= MAX_QUERY_CHARACTERS
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param("wire transfer?", "wire transfer", id="short"),
+        pytest.param("word " * 400, ("word " * 300)[:-1], id="words"),
+        pytest.param("가" * 400, "가" * 300, id="syllables"),
+        pytest.param("가b" * 400, "가b" * 150, id="mixed"),
+        pytest.param("😀" * 400, "😀" * 300, id="symbols"),
+        pytest.param("a,b." * 400, ("a,b." * 150)[:-1], id="punctuation is no word"),
+        pytest.param("x" * 9000, "x" * 8000, id="letters"),
+        pytest.param("?!", "?!", id="nothing but punctuation"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_an_endless_query_is_cut(text, kept) -> None:
+    assert first_words(text) == kept
+    assert bm25_query(text, ["text"])["combined_fields"]["query"] == kept
 
 
 @pytest.mark.parametrize(
@@ -100,15 +115,15 @@ def test_clip_tokens(weights, clipped) -> None:
 
 def test_clip_tokens_keeps_the_heaviest() -> None:
     clipped = clip_tokens({f"t{i}": 1 + i / 1000 for i in range(3000)})
-    assert len(clipped) == 1024
+    assert len(clipped) == MAX_TOKENS
     assert next(iter(clipped)) == "t2999"
-    assert min(clipped.values()) == pytest.approx(1 + 1976 / 1000)
+    assert min(clipped.values()) == pytest.approx(1 + (3000 - MAX_TOKENS) / 1000)
 
 
 @given(st.dictionaries(st.text(), st.floats(), max_size=1100))
 def test_clip_tokens_gives_what_opensearch_takes(weights) -> None:
     clipped = clip_tokens(weights)
-    assert len(clipped) <= 1024
+    assert len(clipped) <= MAX_TOKENS
     assert all(0 < weight <= 64 for weight in clipped.values())
 
 

@@ -40,7 +40,7 @@ def test_hybrid_always_brings_the_pipeline_of_its_legs(method, encoders) -> None
     assert body["search_pipeline"] == fusion_pipeline(request.fusion, list(plan.clauses))
     assert body["query"]["hybrid"] == {
         "queries": list(plan.clauses.values()),
-        "pagination_depth": 120,
+        "pagination_depth": 240,
     }
     assert (body["size"], body["from"]) == (20, 100)
     assert body["collapse"] == {"field": "doc_id"}

@@ -2,6 +2,7 @@
 
 import pytest
 from opensearch_samples import RecordingClient, TinyDense, TinySparse, index_info
+from opensearchpy.exceptions import RequestError
 
 from encoders.base import EncoderIdentity
 from opensearch.errors import EncoderMismatchError, SearchBackendError
@@ -80,6 +81,24 @@ def test_hybrid_is_one_request_with_its_pipeline() -> None:
     assert "normalization-processor" in str(call["body"]["search_pipeline"])
     assert result.legs == ("bm25", "dense", "sparse")
     assert [(hit.id, hit.rank) for hit in result.hits] == [("a", 1), ("b", 2)]
+
+
+def test_a_page_behind_the_last_one_is_empty() -> None:
+    def past_the_end(_name, /, **_):
+        reason = "Reached end of search result, increase pagination_depth value to see more results"
+        raise RequestError(400, "search_phase_execution_exception", {"error": {"reason": reason}})
+
+    client = RecordingClient(past_the_end)
+    result = Searcher(client, index_info(), BOTH).search(SearchRequest("red fox", offset=50))
+    assert result.hits == ()
+
+
+def test_other_failures_of_a_hybrid_search_are_raised() -> None:
+    def fails(_name, /, **_):
+        raise RequestError(400, "parsing_exception", {"error": {"reason": "unknown query"}})
+
+    with pytest.raises(SearchBackendError, match="unknown query"):
+        Searcher(RecordingClient(fails), index_info(), BOTH).search(SearchRequest("red fox"))
 
 
 def test_hybrid_with_one_leg_left_is_that_leg() -> None:

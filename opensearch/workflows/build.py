@@ -33,7 +33,8 @@ NONE = "none"
 SURVEY_TEXTS = 2000
 DEFAULT_SIZE = 450
 DEFAULT_OVERLAP = 50
-FLOOR_TEXTS = 192
+FLOOR_TEXTS = 128
+FLOOR_QUERY_WORDS = 6
 # Documents become visible now and then while a long run goes on, without a segment per second.
 REFRESH_DURING_BUILD = "30s"
 
@@ -269,9 +270,14 @@ class _Counted:
 
 
 def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
-    """Mean cosine of two different passages of the corpus: what unrelated texts score.
+    """What unrelated texts score: the lower end of the dense leg.
 
-    ``None`` where the encoder knows fewer than two of the texts.
+    The first words of some passages stand in for queries; their cosines with all other passages of
+    the sample give mean and standard deviation, and the floor lies one deviation below the mean, so
+    that hardly any relevant passage falls under it.
+
+    Returns:
+        The cosine, or ``None`` where the encoder knows fewer than two of the texts.
     """
     candidates = list(texts)
     known = [t for t, k in zip(candidates, encoder.knows(candidates), strict=True) if k]
@@ -279,10 +285,10 @@ def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
     chosen = known[::step][:FLOOR_TEXTS]
     if len(chosen) < 2:
         return None
-    vectors = encoder.encode_documents(chosen)
-    cosines = vectors @ vectors.T
+    queries = encoder.encode_queries([" ".join(t.split()[:FLOOR_QUERY_WORDS]) for t in chosen])
+    cosines = queries @ encoder.encode_documents(chosen).T
     others = cosines[~np.eye(len(chosen), dtype=bool)]
-    return round(float(others.mean()), 4)
+    return round(max(0.0, float(others.mean() - others.std())), 4)
 
 
 def heaviest_weight(encoder: SparseEncoder | None, texts: Iterable[str]) -> float:
