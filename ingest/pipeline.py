@@ -21,7 +21,7 @@ from ingest.background import background
 from ingest.records import Chunk, Document, EncodedChunk, Reject, Window
 from ingest.windows import windows
 
-WINDOW_CHUNKS = 512
+WINDOW_CHUNKS = 256
 
 
 class Sink(Protocol):

@@ -9,6 +9,7 @@ from opensearch.cli.support import note, stderr_is_terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
     from ingest.pipeline import Progress
 
@@ -41,15 +42,19 @@ def progress_line(progress: "Progress", total: int | None, seconds: float) -> st
 
 
 class BarProgress:
-    """A bar with rate and estimated time left."""
+    """A bar with rate and estimated time left; it appears with the first totals."""
 
     def __init__(self, bar: "Bar") -> None:
         self._bar = bar
-        self._started = time.monotonic()
-        self._task = bar.add_task("indexing", total=None, rate="")
+        self._started: float | None = None
+        self._task: TaskID | None = None
 
     def update(self, progress: "Progress", total: int | None) -> None:
         """Take the running totals."""
+        if self._task is None or self._started is None:
+            self._bar.start()
+            self._started = time.monotonic()
+            self._task = self._bar.add_task("indexing", total=total, rate="")
         rate = progress.documents / max(time.monotonic() - self._started, 1e-6)
         self._bar.update(
             self._task, completed=progress.documents, total=total, rate=f"{rate:.0f} docs/s"
@@ -78,5 +83,8 @@ def build_progress() -> Iterator[PlainProgress | BarProgress]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    try:
         yield BarProgress(bar)
+    finally:
+        bar.stop()

@@ -241,6 +241,7 @@ class _Build:
 
     def _stream(self, info: IndexInfo, encoders: Encoders, total: int | None) -> Progress:
         set_refresh_interval(self._client, info, REFRESH_DURING_BUILD)
+        self._events.progress(Progress(), total)
         try:
             return run_pipeline(
                 read_corpus(self._job.corpus),
