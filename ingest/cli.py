@@ -60,9 +60,7 @@ _SHOWN_REJECTS = 10
 @click.option(
     "--chunking",
     type=click.Choice(["recursive", "fixed", "sentence", "paragraph", "semantic", "two-level"]),
-    default="recursive",
-    show_default=True,
-    help="How documents are split.",
+    help="How documents are split. Default: recursive, or as the index was built.",
 )
 @click.option(
     "--chunk-size",
@@ -72,9 +70,7 @@ _SHOWN_REJECTS = 10
 @click.option(
     "--chunk-overlap",
     type=click.IntRange(0),
-    default=50,
-    show_default=True,
-    help="Tokens a passage repeats from the one before.",
+    help="Tokens a passage repeats from the one before. Default: 50.",
 )
 @click.option(
     "--sparse-field",

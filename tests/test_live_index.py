@@ -220,3 +220,23 @@ def test_stdin_and_unreachable_cluster(node_url: str, name: str) -> None:
     assert nowhere.returncode == 1
     assert "cannot be reached" in nowhere.stderr
     assert "Traceback" not in nowhere.stderr
+
+
+def test_an_index_is_added_to_as_it_was_built(
+    client: Any, node_url: str, name: str, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "long.jsonl"
+    sentence = "The annual fee is refunded when the card is closed within the first month. "
+    corpus.write_text(json.dumps({"_id": "long", "text": sentence * 12}) + "\n")
+    first = ("--chunking", "two-level", "--chunk-size", "40", "--chunk-overlap", "0")
+    assert run(node_url, "index", str(corpus), "--index", name, *first).returncode == 0
+    built = stored(client, name)
+    assert {d["level"] for d in built.values()} == {"coarse", "fine"}
+
+    again = run(node_url, "index", str(corpus), "--index", name, "--json")
+
+    assert json.loads(again.stdout)["unchanged"] == len(built), again.stderr
+    assert stored(client, name) == built
+    hits = json.loads(run(node_url, "search", name, "refund of the fee", "--json").stdout)
+    assert [hit["id"] for hit in hits] == ["long"]
+    assert built[hits[0]["chunk_id"]]["level"] == "fine"

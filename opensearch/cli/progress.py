@@ -34,9 +34,9 @@ class PlainProgress:
 
 def progress_line(progress: "Progress", total: int | None, seconds: float) -> str:
     """Totals, documents per second and estimated time left, as text."""
-    rate = progress.documents / max(seconds, 1e-6)
+    rate = progress.documents / seconds if seconds else 0.0
     of = f" of {total:,}" if total else ""
-    left = f", {(total - progress.documents) / max(rate, 1e-6):.0f} s left" if total else ""
+    left = f", {(total - progress.documents) / rate:.0f} s left" if total and rate else ""
     rejected = f", {progress.rejected} rejected" if progress.rejected else ""
     return f"{progress.documents:,}{of} documents, {rate:.0f} docs/s{left}{rejected}"
 

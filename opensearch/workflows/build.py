@@ -46,9 +46,11 @@ class BuildJob:
     Attributes:
         index: Logical name.
         corpus: Source and how to read it.
-        chunking: Strategy by which documents are split.
-        chunk_size: Most tokens of a passage; by default 450, or less if the encoder reads less.
-        chunk_overlap: Tokens a passage repeats from the one before.
+        chunking: Strategy by which documents are split. Like size and overlap, by default what an
+            existing index was built with, else ``recursive``.
+        chunk_size: Most tokens of a passage; for a new index 450, or less if the encoder reads
+            less.
+        chunk_overlap: Tokens a passage repeats from the one before; for a new index 50.
         dense: Dense model, or ``none``; ``None`` is the index's own, or the embedded default.
         sparse: Sparse model, ``lexical``, or ``none``; ``None`` likewise.
         load: How models are loaded.
@@ -61,9 +63,9 @@ class BuildJob:
 
     index: str
     corpus: CorpusOptions
-    chunking: str = "recursive"
+    chunking: str | None = None
     chunk_size: int | None = None
-    chunk_overlap: int = DEFAULT_OVERLAP
+    chunk_overlap: int | None = None
     dense: str | None = None
     sparse: str | None = None
     load: LoadOptions = field(default_factory=LoadOptions)
@@ -166,9 +168,16 @@ class _Build:
     def _chunk_options(self) -> ChunkOptions:
         """A passage no longer than the encoder reads: what lies beyond would not be found."""
         longest = self._dense.max_tokens if self._dense else DEFAULT_SIZE
-        size = self._job.chunk_size or min(DEFAULT_SIZE, longest)
-        overlap = min(self._job.chunk_overlap, size // 2)
-        return ChunkOptions(strategy=self._job.chunking, size=size, overlap=overlap)
+        defaults = asdict(ChunkOptions(size=min(DEFAULT_SIZE, longest), overlap=0))
+        defaults["overlap"] = min(DEFAULT_OVERLAP, defaults["size"] // 2)
+        stored = self._existing.notes.get("chunking", {}) if self._existing else {}
+        job = self._job
+        asked = {"strategy": job.chunking, "size": job.chunk_size, "overlap": job.chunk_overlap}
+        given = {name: value for name, value in asked.items() if value is not None}
+        options = {**defaults, **stored, **given}
+        if job.chunk_overlap is None:
+            options["overlap"] = min(options["overlap"], options["size"] // 2)
+        return ChunkOptions(**options)
 
     def _token_counter(self) -> Callable[[Sequence[str]], list[int]]:
         if self._dense:
