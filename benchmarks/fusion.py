@@ -10,12 +10,14 @@ once per query and fused here, by the formulas of the server, for all variants.
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, variance
 from typing import Any
 
 from encoders.lexical import LexicalEncoder
@@ -28,6 +30,7 @@ from opensearch.fusion import (
     Leg,
     Method,
     Ranking,
+    dense_bounds,
     fuse,
 )
 from opensearch.index_info import IndexInfo, read_index_info
@@ -60,6 +63,7 @@ CUTOFF = 10
 
 EQUAL: Mapping[Leg, float] = dict.fromkeys(LEGS, 1.0)
 STRETCHED = Bounds(None, None)
+FROM_ZERO = dense_bounds(0.0)
 Run = dict[str, dict[str, float]]
 
 
@@ -100,14 +104,16 @@ def _weighted(bm25: float, dense: float, sparse: float) -> Variant:
 
 
 PLAIN: Mapping[Leg, Bounds] = dict.fromkeys(LEGS, STRETCHED)
+DEFAULTS = "**defaults**"
 VARIANTS = (
-    Variant("**defaults**"),
+    Variant(DEFAULTS),
     Variant("equal weights", EQUAL),
     Variant("plain min-max", bounds=PLAIN),
     Variant("plain min-max, equal weights", EQUAL, bounds=PLAIN),
     Variant("words up to the best candidate", bounds={"bm25": Bounds(), "sparse": Bounds()}),
     Variant("dense stretched", bounds={"dense": STRETCHED}),
-    Variant("dense from cosine 0", bounds={"dense": Bounds(1.0, 2.0)}),
+    Variant("dense from cosine 0", bounds={"dense": FROM_ZERO}),
+    Variant("dense from cosine 0, full match at 1", bounds={"dense": FROM_ZERO}, match_share=1),
     Variant("RRF", method="rrf"),
     Variant("RRF, equal weights", EQUAL, method="rrf"),
     *(Variant(f"full match at {share:g}", match_share=share) for share in (0.4, 0.5, 0.6, 0.85, 1)),
@@ -129,14 +135,14 @@ class Outcome:
         name: Set and split.
         queries: How many were judged.
         legs: Figure of each leg alone.
-        variants: Figure of each variant.
+        variants: Figures of each variant, query by query.
         server: What OpenSearch itself gave with the defaults, where that is on record.
     """
 
     name: str
     queries: int
     legs: Mapping[str, float]
-    variants: Mapping[str, float]
+    variants: Mapping[str, Sequence[float]]
     server: float | None
 
     @property
@@ -147,6 +153,15 @@ class Outcome:
     def gain(self, value: float) -> float:
         """How far a figure lies above the best single leg."""
         return value - self.legs[self.best_leg]
+
+    def mean(self, variant: str) -> float:
+        """Figure of a variant."""
+        return fmean(self.variants[variant])
+
+    def variance_of_mean(self, variant: str) -> float:
+        """How unsure the difference between a variant and the defaults is, by paired queries."""
+        pairs = zip(self.variants[variant], self.variants[DEFAULTS], strict=True)
+        return variance([ours - theirs for ours, theirs in pairs]) / self.queries
 
 
 def main() -> None:
@@ -209,7 +224,7 @@ def measure(client: Any, folder: Path, split: str) -> Outcome:
     return Outcome(
         name=f"{folder.name} {split}",
         queries=len(judged),
-        legs={leg: scores[leg] for leg in LEGS if leg in scores},
+        legs={leg: fmean(scores[leg]) for leg in LEGS if leg in scores},
         variants={variant.name: scores[variant.name] for variant in VARIANTS},
         server=_server_figure(f"{folder.name} {split}"),
     )
@@ -254,8 +269,8 @@ def _best(ranking: Ranking, documents: Mapping[str, str]) -> dict[str, float]:
     return best
 
 
-def _ndcg(run: Run, judged: JudgedQueries) -> float:
-    return evaluate_run(run, judged.qrels).aggregate[PRIMARY]
+def _ndcg(run: Run, judged: JudgedQueries) -> list[float]:
+    return evaluate_run(run, judged.qrels).values(PRIMARY)
 
 
 def _server_figure(name: str) -> float | None:
@@ -265,7 +280,7 @@ def _server_figure(name: str) -> float | None:
 
 def _line_of(outcome: Outcome) -> str:
     legs = ", ".join(f"{leg} {value:.4f}" for leg, value in outcome.legs.items())
-    defaults = outcome.variants[VARIANTS[0].name]
+    defaults = outcome.mean(DEFAULTS)
     server = "" if outcome.server is None else f" (server {outcome.server:.4f})"
     return f"{outcome.name}: {legs}, hybrid {defaults:.4f}{server}"
 
@@ -289,10 +304,19 @@ def render(outcomes: list[Outcome], missing: list[str], sets: list[str]) -> str:
 
 
 def _row(name: str, outcomes: list[Outcome]) -> str:
-    gains = [outcome.gain(outcome.variants[name]) for outcome in outcomes]
-    mean = sum(gains) / len(gains)
-    cells = [name, *(f"{gain:+.3f}" for gain in gains), f"{mean:+.4f}", f"{min(gains):+.3f}"]
-    return f"| {' | '.join(cells)} |"
+    gains = [outcome.gain(outcome.mean(name)) for outcome in outcomes]
+    figures = [f"{gain:+.3f}" for gain in gains]
+    cells = [name, *figures, f"{fmean(gains):+.4f}", f"{min(gains):+.3f}"]
+    return f"| {' | '.join([*cells, _against_defaults(name, outcomes)])} |"
+
+
+def _against_defaults(name: str, outcomes: list[Outcome]) -> str:
+    """Difference of the means over sets, and its standard error."""
+    if name == DEFAULTS:
+        return ""
+    difference = fmean(outcome.mean(name) - outcome.mean(DEFAULTS) for outcome in outcomes)
+    error = math.sqrt(sum(outcome.variance_of_mean(name) for outcome in outcomes)) / len(outcomes)
+    return f"{difference:+.4f} ± {error:.4f}"
 
 
 def _server_row(outcomes: list[Outcome]) -> str:
@@ -309,13 +333,15 @@ so the first row is no proof of anything on other data: docs/results.md has sets
 in it. The candidates are fused by `opensearch.fusion.fuse`; the row “defaults, by OpenSearch” is
 what the server gave for the same query in docs/results.md, as a check.
 
-| fusion | {heads} | mean | worst |
-| --- | {rule} | ---: | ---: |
-| best single leg | {best} | | |
-| queries | {queries} | | |
-| defaults, by OpenSearch | {server} | | |
+| fusion | {heads} | mean | worst | against defaults |
+| --- | {rule} | ---: | ---: | ---: |
+| best single leg | {best} | | | |
+| queries | {queries} | | | |
+| defaults, by OpenSearch | {server} | | | |
 {rows}
 
+- *against defaults*: difference of the means, with the standard error over paired queries; what
+  lies within two of them may be chance.
 - *defaults*: weights {weights}; the bounds below; full match at {share:g}.
 - Each row changes only what it names. Weights are those of bm25, dense and sparse.
 - *plain min-max*: the lowest candidate of each leg is 0 and the best is 1, for every query.

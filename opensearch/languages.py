@@ -5,11 +5,13 @@ corpus mixes groups keeps one sub-field per further group, and a query is matche
 sub-field of its own group.
 """
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 # Shares below this are quotations and names, not a language of the corpus.
 MIXED_SHARE = 0.05
@@ -17,13 +19,35 @@ MIXED_SHARE = 0.05
 ANALYZERS = MappingProxyType(
     {
         "latin": "english",
-        "hangul": "cjk",  # nori where the cluster has it
-        "han": "cjk",
-        "kana": "cjk",
+        "hangul": "tandem_cjk",  # nori where the cluster has it
+        "han": "tandem_cjk",
+        "kana": "tandem_cjk",
         "other": "standard",
     }
 )
 NORI_PLUGIN = "analysis-nori"
+
+# The standard tokenizer keeps `DSR은` and `3,000원` in one piece; neither part is found alone.
+_BORDER = r"(?<=[\uAC00-\uD7A3])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\uAC00-\uD7A3])"
+_BORDERS = re.compile(_BORDER)
+
+# The built-in analyzer `cjk`, after words of different scripts have been set apart.
+CJK_ANALYSIS: Mapping[str, Any] = MappingProxyType(
+    {
+        "char_filter": {
+            "tandem_borders": {"type": "pattern_replace", "pattern": _BORDER, "replacement": " "}
+        },
+        "filter": {"tandem_stop": {"type": "stop", "stopwords": "_english_"}},
+        "analyzer": {
+            "tandem_cjk": {
+                "type": "custom",
+                "char_filter": ["tandem_borders"],
+                "tokenizer": "standard",
+                "filter": ["cjk_width", "lowercase", "cjk_bigram", "tandem_stop"],
+            }
+        },
+    }
+)
 
 _PREFIXES = (
     ("LATIN", "latin"),
@@ -71,3 +95,8 @@ def corpus_scripts(texts: Iterable[str]) -> tuple[str, ...]:
 def analyzer_for(script: str, *, nori: bool) -> str:
     """The built-in analyzer of a script group."""
     return "nori" if script == "hangul" and nori else ANALYZERS[script]
+
+
+def set_apart(text: str) -> str:
+    """A query with spaces between words of different scripts, as the index has them."""
+    return _BORDERS.sub(" ", text)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opensearch.index_spec import IndexSpec
+from opensearch.languages import CJK_ANALYSIS
 
 META_KEY = "tandem"
 SCHEMA = 1
@@ -47,6 +48,8 @@ def index_body(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "metadata": {"type": "object", "dynamic": True},
     }
     settings: dict[str, Any] = _shards(spec)
+    if set(spec.analyzers.values()) & set(CJK_ANALYSIS["analyzer"]):
+        settings["analysis"] = dict(CJK_ANALYSIS)
     if spec.dense is not None:
         properties[DENSE_FIELD] = _knn_vector(spec)
         settings["index.knn"] = True

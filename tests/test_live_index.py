@@ -188,8 +188,8 @@ def test_documents_in_a_language_the_encoders_do_not_know(
     corpus = tmp_path / "korean.jsonl"
     texts = [
         "적금 중도해지이율 안내입니다",
-        "해외송금 수수료는 건당 오천 원입니다",
-        "카드 분실 신고",
+        "해외송금 수수료는 건당 5,000원입니다",
+        "DSR은 총부채원리금상환비율입니다",
     ]
     records = [{"_id": f"k{i}", "text": text} for i, text in enumerate(texts)]
     corpus.write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in records) + "\n")
@@ -199,8 +199,15 @@ def test_documents_in_a_language_the_encoders_do_not_know(
     assert done.returncode == 0, done.stderr
     assert "all-MiniLM-L6-v2 does not know the language of 3 passages (100 %)" in done.stderr
     assert all("dense" not in document for document in stored(client, name).values())
-    found = run(node_url, "search", name, "해외송금 수수료", "--json")
-    assert json.loads(found.stdout)[0]["id"] == "k1"
+
+    def ids(query: str) -> list[str]:
+        found = run(node_url, "search", name, query, "--mode", "bm25", "--json")
+        return [hit["id"] for hit in json.loads(found.stdout)]
+
+    assert ids("해외송금 수수료")[0] == "k1"
+    assert ids("DSR") == ["k2"]
+    assert ids("DSR이 뭐예요")[0] == "k2"
+    assert ids("5,000원")[0] == "k1"
     told = run(node_url, "search", name, "해외송금 수수료")
     assert "The dense leg was left out" in told.stderr
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opensearch.languages import analyzer_for, corpus_scripts, main_script
+from opensearch.languages import analyzer_for, corpus_scripts, main_script, set_apart
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,25 @@ def test_corpus_scripts(texts: list[str], scripts: tuple[str, ...]) -> None:
         ("latin", False, "english"),
         ("latin", True, "english"),
         ("hangul", True, "nori"),
-        ("hangul", False, "cjk"),
-        ("han", True, "cjk"),
-        ("kana", False, "cjk"),
+        ("hangul", False, "tandem_cjk"),
+        ("han", True, "tandem_cjk"),
+        ("kana", False, "tandem_cjk"),
         ("other", False, "standard"),
     ],
 )
 def test_analyzer_for(script: str, nori: bool, analyzer: str) -> None:
     assert analyzer_for(script, nori=nori) == analyzer
+
+
+@pytest.mark.parametrize(
+    ("text", "apart"),
+    [
+        ("DSR은 뭔가요", "DSR 은 뭔가요"),
+        ("3,000원 E-4012가", "3,000 원 E-4012 가"),
+        ("제2금융권", "제 2 금융권"),
+        ("plain words 123", "plain words 123"),
+        ("한글만 있는 글", "한글만 있는 글"),
+    ],
+)
+def test_words_of_different_scripts_are_set_apart(text: str, apart: str) -> None:
+    assert set_apart(text) == apart

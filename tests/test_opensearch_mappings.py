@@ -191,3 +191,9 @@ def test_seismic_refuses_token_ids_that_overflow(size: int, allowed: bool) -> No
         with pytest.raises(SettingsError, match="rank_features"):
             IndexSpec("docs", sparse=sparse, sparse_field="seismic")
     assert IndexSpec("docs", sparse=sparse).sparse == sparse
+
+
+def test_the_analysis_comes_with_the_analyzer_that_needs_it() -> None:
+    korean = index_body(IndexSpec("docs", {"latin": "english", "hangul": "tandem_cjk"}))
+    assert set(korean["settings"]["analysis"]["analyzer"]) == {"tandem_cjk"}
+    assert "analysis" not in index_body(IndexSpec("docs"))["settings"]

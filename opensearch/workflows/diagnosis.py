@@ -140,5 +140,5 @@ def _plugins(capabilities: Capabilities) -> Iterator[Finding]:
     if capabilities.knn_natives is False:
         yield Finding("k-NN natives", "note", "absent: engine lucene only, faiss is refused")
     nori = capabilities.has("analysis-nori")
-    detail = "nori" if nori else "cjk (bigrams); the cluster has no nori"
+    detail = "nori" if nori else "tandem_cjk (bigrams); the cluster has no nori"
     yield Finding("Korean analyzer", "ok" if nori else "note", detail)
