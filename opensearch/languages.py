@@ -27,27 +27,34 @@ ANALYZERS = MappingProxyType(
 )
 NORI_PLUGIN = "analysis-nori"
 
-# The standard tokenizer keeps `DSR은` and `3,000원` in one piece; neither part is found alone.
-_BORDER = r"(?<=[\uAC00-\uD7A3])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\uAC00-\uD7A3])"
-_BORDERS = re.compile(_BORDER)
+# The standard tokenizer keeps `DSR은`, `3,000원` and `제11조` in one piece. It is worth keeping (an
+# article of a law is not its number), but its parts must be found by themselves too.
+_MIXED_WORD = re.compile(r"(?=\S*[A-Za-z0-9])(?=\S*[\uAC00-\uD7A3])\S+")
+_BORDER = re.compile(r"(?<=[\uAC00-\uD7A3])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\uAC00-\uD7A3])")
 
-# The built-in analyzer `cjk`, after words of different scripts have been set apart.
+# The built-in analyzer `cjk`, with the parts of words that mix scripts beside the words.
 CJK_ANALYSIS: Mapping[str, Any] = MappingProxyType(
     {
-        "char_filter": {
-            "tandem_borders": {"type": "pattern_replace", "pattern": _BORDER, "replacement": " "}
+        "filter": {
+            "tandem_parts": {
+                "type": "pattern_capture",
+                "preserve_original": True,
+                "patterns": [r"([a-z0-9][a-z0-9.,]*)", r"([\uAC00-\uD7A3]+)"],
+            },
+            "tandem_stop": {"type": "stop", "stopwords": "_english_"},
         },
-        "filter": {"tandem_stop": {"type": "stop", "stopwords": "_english_"}},
         "analyzer": {
             "tandem_cjk": {
                 "type": "custom",
-                "char_filter": ["tandem_borders"],
                 "tokenizer": "standard",
-                "filter": ["cjk_width", "lowercase", "cjk_bigram", "tandem_stop"],
+                "filter": ["cjk_width", "lowercase", "tandem_parts", "cjk_bigram", "tandem_stop"],
             }
         },
     }
 )
+# At search time the parts are words of their own (see `with_parts`); as alternatives at one
+# position they would all count like the commonest of them.
+SEARCH_ANALYZERS: Mapping[str, str] = MappingProxyType({"tandem_cjk": "cjk"})
 
 _PREFIXES = (
     ("LATIN", "latin"),
@@ -97,6 +104,7 @@ def analyzer_for(script: str, *, nori: bool) -> str:
     return "nori" if script == "hangul" and nori else ANALYZERS[script]
 
 
-def set_apart(text: str) -> str:
-    """A query with spaces between words of different scripts, as the index has them."""
-    return _BORDERS.sub(" ", text)
+def with_parts(text: str) -> str:
+    """A query followed by the parts of its words that mix scripts: `DSR은` also asks for `DSR`."""
+    mixed = _MIXED_WORD.findall(text)
+    return " ".join([text, *(_BORDER.sub(" ", word) for word in mixed)])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opensearch.index_spec import IndexSpec
-from opensearch.languages import CJK_ANALYSIS
+from opensearch.languages import CJK_ANALYSIS, SEARCH_ANALYZERS
 
 META_KEY = "tandem"
 SCHEMA = 1
@@ -115,9 +115,14 @@ def index_meta(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
 
 def _text_field(spec: IndexSpec) -> dict[str, Any]:
     (_, main), *others = spec.analyzers.items()
-    field: dict[str, Any] = {"type": "text", "analyzer": main}
-    fields = {script: {"type": "text", "analyzer": name} for script, name in others}
-    return {**field, "fields": fields} if fields else field
+    fields = {script: _analyzed(name) for script, name in others}
+    return {**_analyzed(main), "fields": fields} if fields else _analyzed(main)
+
+
+def _analyzed(analyzer: str) -> dict[str, Any]:
+    field = {"type": "text", "analyzer": analyzer}
+    searched = SEARCH_ANALYZERS.get(analyzer)
+    return {**field, "search_analyzer": searched} if searched else field
 
 
 def _knn_vector(spec: IndexSpec) -> dict[str, Any]:

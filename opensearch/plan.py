@@ -9,7 +9,7 @@ from opensearch.errors import SettingsError
 from opensearch.exact_values import exact_values
 from opensearch.fusion import LEGS, Fusion, Leg
 from opensearch.index_info import IndexInfo
-from opensearch.languages import main_script, set_apart
+from opensearch.languages import main_script, with_parts
 from opensearch.match_bounds import WordStatistics, match_bounds
 from opensearch.queries import (
     Clause,
@@ -154,7 +154,7 @@ class _Planner:
     def bm25(self) -> Clause:
         text = self._request.text
         fields = self._info.text_fields(main_script(text))
-        return filtered(bm25_query(set_apart(text), fields, self._exact), self._filters)
+        return filtered(bm25_query(with_parts(text), fields, self._exact), self._filters)
 
     def dense(self) -> Clause | _LeftOut:
         encoder = self._encoders.dense

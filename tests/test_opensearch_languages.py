@@ -2,7 +2,7 @@
 
 import pytest
 
-from opensearch.languages import analyzer_for, corpus_scripts, main_script, set_apart
+from opensearch.languages import analyzer_for, corpus_scripts, main_script, with_parts
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_analyzer_for(script: str, nori: bool, analyzer: str) -> None:
 @pytest.mark.parametrize(
     ("text", "apart"),
     [
-        ("DSR은 뭔가요", "DSR 은 뭔가요"),
-        ("3,000원 E-4012가", "3,000 원 E-4012 가"),
-        ("제2금융권", "제 2 금융권"),
+        ("DSR은 뭔가요", "DSR은 뭔가요 DSR 은"),
+        ("3,000원 E-4012가", "3,000원 E-4012가 3,000 원 E-4012 가"),
+        ("제2금융권", "제2금융권 제 2 금융권"),
         ("plain words 123", "plain words 123"),
         ("한글만 있는 글", "한글만 있는 글"),
     ],
 )
-def test_words_of_different_scripts_are_set_apart(text: str, apart: str) -> None:
-    assert set_apart(text) == apart
+def test_words_of_different_scripts_are_with_parts(text: str, apart: str) -> None:
+    assert with_parts(text) == apart

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import chain, islice
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,8 @@ NONE = "none"
 SURVEY_TEXTS = 2000
 DEFAULT_SIZE = 450
 DEFAULT_OVERLAP = 50
+# Of Korean and Japanese in vocabularies made for them; Latin scripts have more.
+CHARACTERS_PER_TOKEN = 2
 FLOOR_TEXTS = 128
 FLOOR_QUERY_WORDS = 6
 # Documents become visible now and then while a long run goes on, without a segment per second.
@@ -181,7 +185,7 @@ class _Build:
 
     def _token_counter(self) -> Callable[[Sequence[str]], list[int]]:
         if self._dense:
-            return self._dense.count_tokens
+            return partial(passage_lengths, self._dense, self._chunking.size)
         return PieceVocabulary.load().tokenizer.count
 
     def _embed(self) -> Callable[[Sequence[str]], FloatMatrix] | None:
@@ -277,6 +281,22 @@ class _Counted:
             if isinstance(item, Document):
                 self.count += 1
                 yield item
+
+
+def passage_lengths(encoder: DenseEncoder, size: int, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text; a text the encoder does not know is measured by its characters.
+
+    Such a text falls apart into letters and would be cut into scraps, for the sake of an encoder
+    that is not going to read it. Its passages hold as much as ``DEFAULT_SIZE`` tokens of a
+    vocabulary that was made for its language.
+    """
+    counts = encoder.count_tokens(texts)
+    foreign = [i for i, text in enumerate(texts) if not text.isascii()]
+    known = encoder.knows([texts[i] for i in foreign])
+    for i in (i for i, k in zip(foreign, known, strict=True) if not k):
+        usual = len(texts[i]) / CHARACTERS_PER_TOKEN
+        counts[i] = min(counts[i], ceil(usual * size / DEFAULT_SIZE))
+    return counts
 
 
 def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
