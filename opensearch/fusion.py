@@ -17,7 +17,7 @@ Method = Literal["minmax", "rrf"]
 LEGS: tuple[Leg, ...] = ("bm25", "dense", "sparse")
 METHODS: tuple[Method, ...] = ("minmax", "rrf")
 
-# Chosen on development sets: docs/results.md has the table, benchmarks/fusion.py makes it.
+# Chosen on development sets: docs/fusion.md has the table, benchmarks/fusion.py makes it.
 DEFAULT_WEIGHTS: Mapping[Leg, float] = MappingProxyType(
     {"bm25": 0.45, "dense": 0.45, "sparse": 0.1}
 )

@@ -13,7 +13,7 @@ from opensearch.fusion import Bounds, Leg
 from opensearch.queries import EXACT_BOOST, EXACT_TITLE_BOOST
 
 # Saturation and length normalisation keep even complete matches below the sum; chosen on the
-# development sets, where anything from 0.5 to 0.7 does as well.
+# development sets (docs/fusion.md), where anything from 0.5 to 1 is within noise of it.
 FULL_MATCH_SHARE = 0.7
 
 

@@ -1,9 +1,11 @@
 """Pure parts of building an index."""
 
 import numpy as np
-import pytest
 
-from opensearch.workflows.build import dense_floor, heaviest_weight, passage_lengths
+from ingest.chunking.options import ChunkOptions
+from ingest.records import Document
+from opensearch.workflows.build import dense_floor, heaviest_weight
+from opensearch.workflows.reading_chunker import ReadingChunker
 
 
 class English:
@@ -21,18 +23,20 @@ class English:
     encode_documents = encode_queries
 
 
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [
-        pytest.param("three plain words", 3, id="known"),
-        pytest.param("é" * 10, 30, id="known, not ASCII"),
-        # 90 characters are 45 usual tokens: a tenth of 450, so a tenth of the size of 256.
-        pytest.param("가" * 90, 26, id="unknown"),
-        pytest.param("가", 1, id="one syllable"),
-    ],
-)
-def test_a_passage_is_measured_by_who_can_read_it(text: str, length: int) -> None:
-    assert passage_lengths(English(), 256, [text]) == [length]
+def pieces(text: str) -> list[str]:
+    chunker = ReadingChunker(English(), ChunkOptions(size=256, overlap=0))
+    return [chunk.text for chunk in chunker.chunk(Document("d", text))]
+
+
+def test_a_document_the_encoder_reads_is_cut_by_its_tokens() -> None:
+    assert [len(piece.split()) for piece in pieces("word " * 500)] == [256, 244]
+
+
+def test_a_document_nobody_reads_is_cut_by_its_characters() -> None:
+    sentence = "해외송금 수수료는 E-4012와 관계없이 5,000원입니다. "
+    cut = pieces(sentence * 60)
+    assert len(cut) == 3
+    assert all(700 < len(piece) <= 900 for piece in cut[:-1])
 
 
 def test_the_floor_lies_below_the_mean_and_never_below_zero() -> None:

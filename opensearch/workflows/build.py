@@ -1,19 +1,18 @@
 """Index a corpus: survey it once, create the index, stream everything into it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import chain, islice
-from math import ceil
 from typing import Any
 
 import numpy as np
 
-from encoders.base import DenseEncoder, FloatMatrix, SparseEncoder
+from encoders.base import DenseEncoder, SparseEncoder
 from encoders.lexical import NAME as LEXICAL
 from encoders.lexical import LexicalEncoder, PieceVocabulary
 from encoders.registry import DEFAULT_DENSE, LoadOptions, load_dense, load_sparse
+from ingest.chunking.chunker import Chunker
 from ingest.chunking.factory import make_chunker
 from ingest.chunking.options import ChunkOptions
 from ingest.corpus import CorpusOptions, read_corpus
@@ -28,15 +27,14 @@ from opensearch.indices import create_index, index_exists, refresh, set_refresh_
 from opensearch.languages import NORI_PLUGIN, analyzer_for, corpus_scripts
 from opensearch.sink import IndexSink
 from opensearch.workflows.query_encoders import changed_options, stored_options, stored_sparse
+from opensearch.workflows.reading_chunker import UNREAD_SIZE, ReadingChunker
 
 logger = logging.getLogger(__name__)
 
 NONE = "none"
 SURVEY_TEXTS = 2000
-DEFAULT_SIZE = 450
+DEFAULT_SIZE = UNREAD_SIZE
 DEFAULT_OVERLAP = 50
-# Of Korean and Japanese in vocabularies made for them; Latin scripts have more.
-CHARACTERS_PER_TOKEN = 2
 FLOOR_TEXTS = 128
 FLOOR_QUERY_WORDS = 6
 # Documents become visible now and then while a long run goes on, without a segment per second.
@@ -149,7 +147,7 @@ class _Build:
         self._load = stored_options(self._existing, job.load)
         self._dense = self._load_dense()
         self._chunking = self._chunk_options()
-        self._chunker = make_chunker(self._chunking, self._token_counter(), self._embed())
+        self._chunker = self._make_chunker()
 
     def run(self) -> BuildReport:
         if self._existing is None:
@@ -183,13 +181,10 @@ class _Build:
             options["overlap"] = min(options["overlap"], options["size"] // 2)
         return ChunkOptions(**options)
 
-    def _token_counter(self) -> Callable[[Sequence[str]], list[int]]:
-        if self._dense:
-            return partial(passage_lengths, self._dense, self._chunking.size)
-        return PieceVocabulary.load().tokenizer.count
-
-    def _embed(self) -> Callable[[Sequence[str]], FloatMatrix] | None:
-        return self._dense.encode_documents if self._dense else None
+    def _make_chunker(self) -> Chunker:
+        if self._dense is None:
+            return make_chunker(self._chunking, PieceVocabulary.load().tokenizer.count)
+        return ReadingChunker(self._dense, self._chunking)
 
     def _stored_encoders(self, info: IndexInfo) -> Encoders:
         """The encoders an existing index was built with; others are refused, not mixed in."""
@@ -281,22 +276,6 @@ class _Counted:
             if isinstance(item, Document):
                 self.count += 1
                 yield item
-
-
-def passage_lengths(encoder: DenseEncoder, size: int, texts: Sequence[str]) -> list[int]:
-    """Tokens of each text; a text the encoder does not know is measured by its characters.
-
-    Such a text falls apart into letters and would be cut into scraps, for the sake of an encoder
-    that is not going to read it. Its passages hold as much as ``DEFAULT_SIZE`` tokens of a
-    vocabulary that was made for its language.
-    """
-    counts = encoder.count_tokens(texts)
-    foreign = [i for i, text in enumerate(texts) if not text.isascii()]
-    known = encoder.knows([texts[i] for i in foreign])
-    for i in (i for i, k in zip(foreign, known, strict=True) if not k):
-        usual = len(texts[i]) / CHARACTERS_PER_TOKEN
-        counts[i] = min(counts[i], ceil(usual * size / DEFAULT_SIZE))
-    return counts
 
 
 def dense_floor(encoder: DenseEncoder, texts: Iterable[str]) -> float | None:
