@@ -138,9 +138,9 @@ def _notes(row: dict[str, Any]) -> list[str]:
     if reference is not None and abs(bm25 - reference) > BM25_TOLERANCE:
         analyzers = ", ".join(row["analyzers"].values())
         notes.append(
-            f"BM25 is {bm25 - reference:+.3f} from the reference: the analyzer here is "
-            f"{analyzers}, there character bigrams (Korean) or a Porter stemmer with another "
-            "stop list (English)."
+            f"BM25 is {bm25 - reference:+.3f} from the reference. Here: the analyzer {analyzers}, "
+            "passages instead of documents, codes and amounts as exact values too. There: whole "
+            "documents, a Porter stemmer (English) or all character bigrams (Korean)."
         )
     if row["ndcg@10"]["hybrid"] < max(row["ndcg@10"].values()) - HYBRID_TOLERANCE:
         notes.append("hybrid is more than 0.03 below the best single leg.")
