@@ -217,7 +217,7 @@ def test_the_first_failure_ends_the_rest(server: Server, tmp_path: Path) -> None
 
 
 def test_the_environment_names_another_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TANDEM_MAVEN_REPOSITORY", "http://127.0.0.1:1/maven/")
-    assert repository_url() == "http://127.0.0.1:1/maven"
+    monkeypatch.setenv("TANDEM_MAVEN_REPOSITORY", "http://127.0.0.1:1/artifacts/")
+    assert repository_url() == "http://127.0.0.1:1/artifacts"
     monkeypatch.delenv("TANDEM_MAVEN_REPOSITORY")
     assert repository_url().startswith("https://")
