@@ -8,15 +8,15 @@ import numpy as np
 
 from encoders.base import EncoderIdentity, FloatMatrix
 from encoders.batching import BatchPlan, plan_batches
-from encoders.coverage import VocabularyCoverage
 from encoders.errors import EncoderError
 from encoders.fingerprint import combined_fingerprint
 from encoders.model import Model
+from encoders.reading import Reading
 from encoders.runner import Runner
 
 
 @dataclass(frozen=True)
-class TransformerDenseEncoder:
+class TransformerDenseEncoder(Reading):
     """Texts to unit-length vectors by a network, whatever runs it.
 
     Attributes:
@@ -48,24 +48,6 @@ class TransformerDenseEncoder:
             width,
         )
         return EncoderIdentity("dense", self.model.name, fingerprint, width)
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest input in tokens, prompt included."""
-        return self.model.settings.text.max_tokens
-
-    @cached_property
-    def coverage(self) -> VocabularyCoverage:
-        """Which languages the vocabulary was made for."""
-        return VocabularyCoverage(self.model.tokenizer)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before truncation, special tokens included, prompts not."""
-        return self.model.tokenizer.count(texts)
-
-    def knows(self, texts: Sequence[str]) -> list[bool]:
-        """Whether the vocabulary was made for the language of each text."""
-        return self.coverage.knows(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode queries, with the query prompt, to ``[len(texts), dimension]``."""

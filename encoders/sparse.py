@@ -9,16 +9,16 @@ import numpy as np
 
 from encoders.base import EncoderIdentity, SparseVector
 from encoders.batching import BatchPlan, plan_batches
-from encoders.coverage import VocabularyCoverage
 from encoders.fingerprint import combined_fingerprint
 from encoders.model import Model
 from encoders.pruning import NO_PRUNING, Pruning, prune, sparse_rows
+from encoders.reading import Reading
 from encoders.runner import Runner
 from encoders.tokenization import TextTokenizer
 
 
 @dataclass(frozen=True)
-class SpladeEncoder:
+class SpladeEncoder(Reading):
     """Texts to vocabulary weights by a masked language model, whatever runs it.
 
     Attributes:
@@ -47,28 +47,10 @@ class SpladeEncoder:
         width = self.model.settings.graph.width
         return EncoderIdentity("sparse", self.model.name, fingerprint, width)
 
-    @property
-    def max_tokens(self) -> int:
-        """Longest input in tokens, prompt included."""
-        return self.model.settings.text.max_tokens
-
-    @cached_property
-    def coverage(self) -> VocabularyCoverage:
-        """Which languages the vocabulary was made for."""
-        return VocabularyCoverage(self.model.tokenizer)
-
     @cached_property
     def query_tokenizer(self) -> TextTokenizer:
         """The tokenizer of inference-free queries: without special tokens."""
         return replace(self.model.tokenizer, special_tokens=False)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before truncation, special tokens included, prompts not."""
-        return self.model.tokenizer.count(texts)
-
-    def knows(self, texts: Sequence[str]) -> list[bool]:
-        """Whether the vocabulary was made for the language of each text."""
-        return self.coverage.knows(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> list[SparseVector]:
         """Encode queries: by the network, or by tokenizer and table alone."""
