@@ -1,7 +1,7 @@
-.PHONY: help install fix lint test test-fast
+.PHONY: help install fix lint test test-all test-fast test-secure test-cluster
 
 help:  ## Show this help.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 install:  ## Install with everything the tests need.
 	python -m pip install -c constraints.txt -e '.[dev]'
@@ -15,8 +15,16 @@ lint:  ## Style, format and types.
 	python -m ruff format --check .
 	python -m mypy
 
-test:  ## All tests; starts an OpenSearch node of its own and stops it.
-	python -m pytest
+test:  ## All tests but the two slower stages; starts an OpenSearch 3.6 of its own and stops it.
+	python -m pytest -m "not secure and not cluster"
+
+test-secure:  ## The live tests again, on OpenSearch 2.19 over TLS as an unprivileged user.
+	TANDEM_TEST_CLUSTER=secure python -m pytest -m "live or secure"
+
+test-cluster:  ## Three nodes, one of which is killed.
+	python -m pytest -m cluster
+
+test-all: test test-secure test-cluster  ## Every stage.
 
 test-fast:  ## The tests that need no node.
-	python -m pytest -m "not node"
+	python -m pytest -m "not node and not secure and not cluster"

@@ -114,6 +114,46 @@ class SparseEncoder(Encoder, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RerankerIdentity:
+    """Which cross-encoder gave a score.
+
+    Attributes:
+        model: Name under which it can be loaded again (folder or hub id).
+        fingerprint: Hex digest over weights, tokenizer and settings that change a score.
+    """
+
+    model: str
+    fingerprint: str
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Reads a query and a text together and says how well the text answers."""
+
+    @property
+    def identity(self) -> RerankerIdentity:
+        """Which cross-encoder this is."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest pair in tokens; what lies beyond is cut off."""
+        ...
+
+    def count_tokens(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+        """Tokens of each pair of query and text before truncation, special tokens included."""
+        ...
+
+    def score(self, query: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Score each text against one query, ``[len(texts)]``; higher is better."""
+        ...
+
+    def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
+        """Score pairs of query and text, ``[len(pairs)]``; queries may differ."""
+        ...
+
+
 def named_weights(encoder: SparseEncoder, vector: SparseVector) -> dict[str, float]:
     """A sparse vector as ``{token: weight}``, heaviest first."""
     order = np.argsort(-vector.weights, kind="stable")

@@ -18,5 +18,9 @@ class ParityError(EncoderError):
     """An exported model does not reproduce the model it was exported from."""
 
 
+class GateError(EncoderError):
+    """An exported graph was refused by the ONNX Runtime of ML Commons, or that cannot be had."""
+
+
 class EncoderServiceError(EncoderError):
     """A remote embedding service refused, failed or answered nonsense."""

@@ -64,6 +64,8 @@ def _graph_files(folder: Path, files: ModelFiles) -> Iterable[Path]:
     yield from _own_files(folder / files.transformer)
     for projection in files.projections:
         yield from _own_files(folder / projection)
+    if files.head is not None:
+        yield from _own_files(folder / files.head)
 
 
 def _own_files(folder: Path) -> Iterable[Path]:

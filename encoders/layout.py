@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from encoders import prior
 from encoders.errors import EncoderError
 from encoders.options import POOLINGS, Activation, LoadOptions, Pooling
 from encoders.settings import (
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 FALLBACK_MAX_TOKENS = 512
 _NO_LIMIT = 1_000_000  # tokenizers write 1e30 for "no limit"
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
+_STATIC = "StaticEmbedding"
+# A static model has no limit of its own; a mean over more tokens than this says nothing.
+_STATIC_MAX_TOKENS = 8192
 _ROBERTA_TYPES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 _LEGACY_POOLING: dict[str, Pooling] = {
@@ -60,7 +64,11 @@ def read_layout(
         EncoderError: The folder holds no model, another kind of model, or a module that has no
             counterpart here.
     """
+    if prior.is_prior(source.folder):
+        return _prior_layout(source, options, kind)
     modules = read_modules(source.folder)
+    if kind == "dense" and any(module.name == _STATIC for module in modules):
+        return _static_layout(source, options, modules)
     if kind == "dense":
         return _dense_layout(source, options, modules)
     return _sparse_layout(source, options, modules)
@@ -137,6 +145,50 @@ def _dense_layout(
     return ModelLayout(ModelSettings(graph, text), files)
 
 
+def _static_layout(
+    source: ModelSource, options: LoadOptions, modules: Sequence[Module]
+) -> ModelLayout:
+    _refuse(source, modules, (_STATIC, "Dense", "Normalize", "Dropout"))
+    table = next(m.path for m in modules if m.name == _STATIC)
+    projections = tuple(_projection(m) for m in modules if m.name == "Dense")
+    width = projections[-1].outputs if projections else _table_width(source.folder / table)
+    _warn_of_dot_product(source, modules)
+    query, document = _prompts(source, options)
+    text = TextSettings(
+        max_tokens=options.max_tokens or _static_max_tokens(source.folder / table),
+        query_prompt=query,
+        document_prompt=document,
+        special_tokens=False,
+    )
+    graph = GraphSettings(kind="dense", width=width, projections=projections, network="static")
+    files = ModelFiles(table, tuple(p.path for p in projections))
+    return ModelLayout(ModelSettings(graph, text), files)
+
+
+def _static_max_tokens(folder: Path) -> int:
+    """The limit a static model's tokenizer carries: there it takes effect."""
+    tokenizer = read_json(folder / "tokenizer.json", default={})
+    return int((tokenizer.get("truncation") or {}).get("max_length") or _STATIC_MAX_TOKENS)
+
+
+def _table_width(folder: Path) -> int:
+    """Components of a token vector, from the head of the file where that suffices."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        from encoders.export.static_graph import read_table
+
+        return int(read_table(folder).shape[1])
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "np") as weights:
+            name = next(n for n in ("embedding.weight", "embeddings") if n in weights.keys())
+            return int(weights.get_slice(name).get_shape()[1])
+    except (OSError, SafetensorError, StopIteration) as error:
+        msg = f"{path} holds no table of token vectors: {error!r}"
+        raise EncoderError(msg) from error
+
+
 def _sparse_layout(
     source: ModelSource, options: LoadOptions, modules: Sequence[Module]
 ) -> ModelLayout:
@@ -156,6 +208,31 @@ def _sparse_layout(
     text = _text_settings(source, options, transformer)
     side: Literal["bi-encoder", "inference-free"] = "inference-free" if table else "bi-encoder"
     return ModelLayout(ModelSettings(graph, text, side), ModelFiles(transformer, (), table))
+
+
+def _prior_layout(
+    source: ModelSource, options: LoadOptions, kind: Literal["dense", "sparse"]
+) -> ModelLayout:
+    if kind == "dense":
+        msg = f"{source.name} is a sparse model, but a dense one is needed here"
+        raise EncoderError(msg)
+    config = read_json(source.folder / prior.CONFIG)
+    declared = prior.read_prior_settings(source.folder)
+    graph = GraphSettings(
+        kind="sparse",
+        width=int(config["vocab_size"]),
+        network="prior",
+        top_k=options.top_k or declared.top_k,
+    )
+    query, document = options.query_prompt, options.document_prompt
+    text = TextSettings(
+        max_tokens=options.max_tokens or declared.max_tokens,
+        lowercase=declared.lowercase,
+        query_prompt=declared.query_prompt if query is None else query,
+        document_prompt=declared.document_prompt if document is None else document,
+    )
+    files = ModelFiles(prior.BACKBONE, (), prior.QUERY_TABLE, head="")
+    return ModelLayout(ModelSettings(graph, text, "inference-free"), files)
 
 
 def _refuse(source: ModelSource, modules: Sequence[Module], allowed: Sequence[str]) -> None:

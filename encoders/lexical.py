@@ -168,7 +168,7 @@ class LexicalEncoder:
             pruning: What to leave out of a document's vector.
         """
         vocabulary = PieceVocabulary.load(tokenizer)
-        return cls(vocabulary, _gather(texts, vocabulary), pruning)
+        return cls(vocabulary, gather_statistics(texts, vocabulary), pruning)
 
     @classmethod
     def from_state(
@@ -273,7 +273,8 @@ class LexicalEncoder:
         return self.statistics.idf()
 
 
-def _gather(texts: Iterable[str], vocabulary: PieceVocabulary) -> CorpusStatistics:
+def gather_statistics(texts: Iterable[str], vocabulary: PieceVocabulary) -> CorpusStatistics:
+    """Count the pieces of a corpus in one pass and constant memory."""
     frequencies = np.zeros(len(vocabulary.content), dtype=np.int64)
     documents = pieces = 0
     for batch in _batched(texts, FIT_BATCH):

@@ -49,7 +49,11 @@ class Model:
         """The tokenizer of documents and of bi-encoder queries."""
         text = self.settings.text
         return TextTokenizer(
-            self.serialized_tokenizer, text.max_tokens, text.padding_side, text.lowercase
+            self.serialized_tokenizer,
+            text.max_tokens,
+            text.padding_side,
+            text.lowercase,
+            text.special_tokens,
         )
 
     def load_graph(self, *, trust_remote_code: bool = False) -> Any:
@@ -64,10 +68,10 @@ class Model:
             msg = f"{self.folder} is an exported ONNX model; it runs only with --runtime onnx"
             raise EncoderError(msg)
         layout = ModelLayout(self.settings, self.files)
-        silent = self._silent_ids()
+        silent = self.silent_ids()
         return load_graph(self.folder, layout, silent, trust_remote_code=trust_remote_code)
 
-    def _silent_ids(self) -> list[int]:
+    def silent_ids(self) -> list[int]:
         """Ids without weight in a sparse model: special tokens, rows beyond the vocabulary."""
         width = self.settings.graph.width
         special = [number for number in self.tokenizer.special_ids() if number < width]

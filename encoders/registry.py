@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from encoders.base import DenseEncoder, SparseEncoder
+from encoders.base import DenseEncoder, Reranker, SparseEncoder
 from encoders.batching import BatchPlan
 from encoders.errors import EncoderError
 from encoders.model import Model, read_exported_model, read_source_model
@@ -15,7 +15,17 @@ from encoders.runner import Runner
 from encoders.service_address import is_service
 from encoders.source import find_source
 
-__all__ = ["DEFAULT_DENSE", "DEFAULT_SPARSE", "LoadOptions", "load_dense", "load_sparse"]
+if TYPE_CHECKING:
+    from encoders.reranker_model import RerankerModel
+
+__all__ = [
+    "DEFAULT_DENSE",
+    "DEFAULT_SPARSE",
+    "LoadOptions",
+    "load_dense",
+    "load_reranker",
+    "load_sparse",
+]
 
 # Measured by benchmarks/encode.py: on a CPU, larger batches leave the processor's caches and cost
 # up to 40 %; a GPU wants many tokens at once.
@@ -72,7 +82,32 @@ def load_sparse(
 
     found = read_model(model, options, "sparse")
     runner = _runner(found, options)
-    return SpladeEncoder(found, runner, _pruning(options), _plan(found, runner, options))
+    pruning = Pruning(options.top_k or found.settings.graph.top_k, options.prune_ratio)
+    return SpladeEncoder(found, runner, pruning, _plan(found, runner, options))
+
+
+def load_reranker(model: str, options: LoadOptions = _DEFAULT_OPTIONS) -> Reranker:
+    """Load a cross-encoder.
+
+    Args:
+        model: Folder or hub id of a sequence classifier with one label.
+        options: Runtime, device, ``max_tokens`` and ``batch_tokens``; the others have no effect.
+
+    Raises:
+        EncoderError: The name is unknown, or the model is no cross-encoder.
+    """
+    from encoders.reranker import CrossEncoder
+    from encoders.reranker_model import read_reranker
+
+    if is_service(model):
+        msg = f"A cross-encoder is loaded from a folder or a hub id, not from a service ({model})"
+        raise EncoderError(msg)
+    found = read_reranker(find_source(model, options), options)
+    runner = _reranker_runner(found, options)
+    plan = GPU_PLAN if runner.accelerated else CPU_PLAN
+    return CrossEncoder(
+        found, runner, replace(plan, max_tokens=options.batch_tokens or plan.max_tokens)
+    )
 
 
 def read_model(model: str, options: LoadOptions, kind: Literal["dense", "sparse"]) -> Model:
@@ -90,7 +125,7 @@ def read_model(model: str, options: LoadOptions, kind: Literal["dense", "sparse"
 
 
 def _runner(model: Model, options: LoadOptions) -> Runner:
-    runtime = _chosen_runtime(model, options)
+    runtime = _chosen_runtime(options, exported=model.files is None)
     if runtime == "torch":
         from encoders.torch_runner import TorchRunner
 
@@ -103,18 +138,33 @@ def _runner(model: Model, options: LoadOptions) -> Runner:
     return OnnxRunner.load(folder / GRAPH, options.device, options.threads)
 
 
+def _reranker_runner(model: "RerankerModel", options: LoadOptions) -> Runner:
+    from encoders.export import reranker_graph
+
+    trusted = options.trust_remote_code
+    if _chosen_runtime(options, exported=False) == "torch":
+        from encoders.torch_runner import TorchRunner
+
+        graph = reranker_graph.load_reranker_graph(model, trust_remote_code=trusted)
+        return TorchRunner.load(graph, options.device, options.threads)
+    from encoders.onnx_runner import OnnxRunner
+
+    path = reranker_graph.cached_reranker_export(model, trust_remote_code=trusted)
+    return OnnxRunner.load(path, options.device, options.threads)
+
+
 def _export(model: Model, options: LoadOptions) -> Path:
     from encoders.export.exporter import cached_export
 
     return cached_export(model, trust_remote_code=options.trust_remote_code)
 
 
-def _chosen_runtime(model: Model, options: LoadOptions) -> Literal["onnx", "torch"]:
+def _chosen_runtime(options: LoadOptions, *, exported: bool) -> Literal["onnx", "torch"]:
     from encoders.onnx_runner import has_cuda_provider, onnxruntime_installed
 
     if options.runtime != "auto":
         return options.runtime
-    if model.files is None:
+    if exported:
         return "onnx"
     if not onnxruntime_installed():
         return "torch"

@@ -1,7 +1,7 @@
 """Calls embedding services and checks what they answer."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -80,6 +80,21 @@ class Service:
         """Longest input the service takes, as far as it is known."""
         return int(self.info.get("max_input_length", _MAX_TOKENS[self.address.protocol]))
 
+    def served(self, kind: Literal["dense", "sparse"]) -> Mapping[str, Any]:
+        """What a Tandem server says about its encoder of a kind; nothing for other services.
+
+        Raises:
+            EncoderServiceError: It is a Tandem server, and serves no encoder of this kind.
+        """
+        entries = self.info.get("tandem")
+        if not isinstance(entries, list):
+            return {}
+        found = next((entry for entry in entries if entry.get("kind") == kind), None)
+        if found is None:
+            msg = f"{self.address.url} serves no {kind} encoder"
+            raise EncoderServiceError(msg)
+        return dict(found)
+
     def fingerprint(self, *settings: Any) -> str:
         """Fingerprint over the model's name as the service knows it, and settings."""
         served = [self.info.get("model_id"), self.info.get("model_sha")]
@@ -112,7 +127,7 @@ class Service:
             rows.extend(found)
         return self._unit_rows(rows)
 
-    def sparse(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+    def sparse(self, texts: Sequence[str], side: Side) -> list[list[dict[str, Any]]]:
         """One list of ``{"index": …, "value": …}`` per text, from TEI.
 
         Raises:
@@ -120,7 +135,8 @@ class Service:
         """
         rows: list[list[dict[str, Any]]] = []
         for batch in self._batches(texts):
-            found = self.client.post("/embed_sparse", {"inputs": batch, "truncate": True})
+            body = {"inputs": batch, "truncate": True, **self._side(side)}
+            found = self.client.post("/embed_sparse", body)
             if not isinstance(found, list) or len(found) != len(batch):
                 self._reject(f"{_length(found)} vectors for {len(batch)} texts")
             rows.extend(found)
@@ -128,15 +144,16 @@ class Service:
 
     def _batches(self, texts: Sequence[str]) -> list[list[str]]:
         size = _BATCH_ROWS[self.address.protocol]
-        # Services refuse empty texts.
-        prepared = [text if text.strip() else "." for text in texts]
+        # Services refuse empty texts, but for Tandem's own.
+        takes_any = "tandem" in self.info
+        prepared = [text if takes_any or text.strip() else "." for text in texts]
         return [prepared[start : start + size] for start in range(0, len(prepared), size)]
 
     def _dense_batch(self, texts: list[str], side: Side) -> Any:
         model = self.address.model
         try:
             if self.address.protocol == "tei":
-                body = {"inputs": texts, "normalize": True, "truncate": True}
+                body = {"inputs": texts, "normalize": True, "truncate": True, **self._side(side)}
                 return self.client.post("/embed", body)
             if self.address.protocol == "openai":
                 body = {"model": model, "input": self._cut(texts), "encoding_format": "float"}
@@ -147,6 +164,10 @@ class Service:
             return self.client.post("/v2/embed", body)["embeddings"]["float"]
         except (KeyError, TypeError) as error:
             self._reject(f"{error!r} is missing")
+
+    def _side(self, side: Side) -> dict[str, str]:
+        """A Tandem server puts the prompts before the texts itself; others know no sides."""
+        return {"input_type": side} if "tandem" in self.info else {}
 
     def _cut(self, texts: list[str]) -> list[str]:
         """OpenAI refuses what is too long instead of cutting it: cut at a rough estimate."""

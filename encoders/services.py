@@ -32,16 +32,22 @@ class ServiceDenseEncoder:
     @cached_property
     def identity(self) -> EncoderIdentity:
         """Fingerprint over model and settings; the first use asks the service for its width."""
-        width = self.service.dense([_PROBE], "query").shape[1]
+        served = self.service.served("dense")
+        width = served.get("dimension") or self.service.dense([_PROBE], "query").shape[1]
         kept = min(self.options.dimension or width, width)
         prompts = [self.options.query_prompt or "", self.options.document_prompt or ""]
-        fingerprint = self.service.fingerprint("dense", kept, *prompts)
+        if served and kept == width and not any(prompts):
+            # The same as of the model at hand: indices built either way go together.
+            fingerprint = str(served["fingerprint"])
+        else:
+            fingerprint = self.service.fingerprint("dense", kept, *prompts)
         return EncoderIdentity("dense", self.service.address.name, fingerprint, kept)
 
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens, as far as it is known."""
-        return self.options.max_tokens or self.service.max_tokens
+        served = self.service.served("dense").get("max_tokens")
+        return self.options.max_tokens or served or self.service.max_tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text: exact with a local tokenizer, else an estimate."""
@@ -87,14 +93,18 @@ class ServiceSparseEncoder:
     @cached_property
     def identity(self) -> EncoderIdentity:
         """Fingerprint over model and pruning."""
-        fingerprint = self.service.fingerprint("sparse", self.pruning.as_dict())
+        served = self.service.served("sparse")
+        if served and self.pruning == NO_PRUNING:
+            fingerprint = str(served["fingerprint"])
+        else:
+            fingerprint = self.service.fingerprint("sparse", self.pruning.as_dict())
         name = self.service.address.name
         return EncoderIdentity("sparse", name, fingerprint, self.vocabulary)
 
     @property
     def max_tokens(self) -> int:
         """Longest input in tokens, as far as it is known."""
-        return self.service.max_tokens
+        return int(self.service.served("sparse").get("max_tokens", self.service.max_tokens))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, by the local tokenizer."""
@@ -106,11 +116,12 @@ class ServiceSparseEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> list[SparseVector]:
         """Encode queries."""
-        return [self._vector(row, NO_PRUNING) for row in self.service.sparse(texts)]
+        return [self._vector(row, NO_PRUNING) for row in self.service.sparse(texts, "query")]
 
     def encode_documents(self, texts: Sequence[str]) -> list[SparseVector]:
         """Encode documents, pruned."""
-        return [self._vector(row, self.pruning) for row in self.service.sparse(texts)]
+        rows = self.service.sparse(texts, "document")
+        return [self._vector(row, self.pruning) for row in rows]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Vocabulary entries of the given ids, by the local tokenizer."""

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 from encoders.options import Activation, Pooling
+
+Network: TypeAlias = Literal["transformer", "static", "prior"]
+
+_REQUIRED = object()
+_LATER: Mapping[str, Any] = MappingProxyType({"network": "transformer", "top_k": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,9 @@ class GraphSettings:
         projections: Linear layers behind a dense model's pooling.
         splade_pooling: How a sparse model makes one row of many.
         activation: What a sparse model does to its logits.
+        network: What computes: a transformer; a table of token vectors (``static``); or a
+            vocabulary head with a lexical prior on one of the two (``prior``).
+        top_k: A sparse document keeps so many tokens, chosen inside the graph.
     """
 
     kind: Literal["dense", "sparse"]
@@ -45,10 +54,14 @@ class GraphSettings:
     projections: tuple[Projection, ...] = ()
     splade_pooling: Literal["max", "sum"] = "max"
     activation: Activation = "log1p_relu"
+    network: Network = "transformer"
+    top_k: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
-        return asdict(self)
+        values = asdict(self)
+        # Left out where they say nothing new: fingerprints of older indices stay valid.
+        return {k: v for k, v in values.items() if _LATER.get(k, _REQUIRED) != v}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "GraphSettings":
@@ -67,6 +80,7 @@ class TextSettings:
         lowercase: Whether texts are lower-cased first.
         query_prompt: Put before each query.
         document_prompt: Put before each document.
+        special_tokens: Whether the tokenizer adds its special tokens; not for static models.
     """
 
     max_tokens: int
@@ -74,10 +88,15 @@ class TextSettings:
     lowercase: bool = False
     query_prompt: str = ""
     document_prompt: str = ""
+    special_tokens: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
-        return asdict(self)
+        values = asdict(self)
+        # Left out where it says nothing new: fingerprints of older indices stay valid.
+        if self.special_tokens:
+            del values["special_tokens"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +139,13 @@ class ModelFiles:
         transformer: Folder of ``config.json`` and the weights.
         projections: Folders of the linear layers behind the pooling.
         query_table: Folder or file of the weights of inference-free queries.
+        head: Folder of a vocabulary head with a lexical prior.
     """
 
     transformer: str = ""
     projections: tuple[str, ...] = ()
     query_table: str | None = None
+    head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
+import numpy.typing as npt
 
 from encoders.base import EncoderIdentity, SparseVector
 from encoders.batching import BatchPlan, plan_batches
@@ -68,6 +69,12 @@ class SpladeEncoder(Reading):
         """Vocabulary entries of the given ids."""
         return self.model.tokenizer.tokens(ids)
 
+    @property
+    def _factors(self) -> npt.NDArray[np.float32] | None:
+        """A graph that caps documents itself does so by what an entry can add to a score."""
+        capped = self.model.settings.graph.top_k is not None
+        return self.model.query_weights if capped else None
+
     def _look_up(self, row: Sequence[int]) -> SparseVector:
         """Weight of each token that is there, however often (as the models were trained)."""
         weights = self.model.query_weights
@@ -81,5 +88,6 @@ class SpladeEncoder(Reading):
         vectors: dict[int, SparseVector] = {}
         for positions in plan_batches([len(row) for row in rows], self.plan):
             found = self.runner.run(tokenizer.pad([rows[place] for place in positions]))
-            vectors.update(zip(positions.tolist(), sparse_rows(found, pruning), strict=True))
+            pruned = sparse_rows(found, pruning, factors=self._factors)
+            vectors.update(zip(positions.tolist(), pruned, strict=True))
         return [vectors[place] for place in range(len(rows))]

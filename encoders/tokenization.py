@@ -113,8 +113,14 @@ class TextTokenizer:
         return sorted(number for number, token in decoder.items() if token.special)
 
     def portable(self) -> str:
-        """``tokenizer.json`` with truncation and padding set to what this tokenizer does."""
-        tokenizer = _restore(self.serialized)
+        """``tokenizer.json`` with truncation and padding set to what this tokenizer does.
+
+        Where no special tokens are wanted, it adds none, whoever calls it.
+        """
+        serialized = self.serialized
+        if not self.special_tokens:
+            serialized = json.dumps({**json.loads(serialized), "post_processor": None})
+        tokenizer = _restore(serialized)
         tokenizer.enable_truncation(max_length=self.max_tokens)
         pad_token = self.whole.id_to_token(self.pad_id)
         tokenizer.enable_padding(

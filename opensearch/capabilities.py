@@ -1,7 +1,9 @@
 """What the cluster can do; a refusal to tell (403) means unknown, never absent."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from opensearch.errors import CapabilityError, ClusterUnreachableError
@@ -9,6 +11,39 @@ from opensearch.translation import translated
 
 # Set by the local engine, whose k-NN plugin comes without its native libraries.
 NATIVES_ATTRIBUTE = "tandem_knn_natives"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that came with a version.
+
+    Attributes:
+        since: The first version that has it.
+        purpose: What it is, as the subject of a sentence.
+    """
+
+    since: tuple[int, ...]
+    purpose: str
+
+
+# By the release notes of OpenSearch and of its plugin neural-search; what 2.19.1 and 3.6.0 do was
+# tried. `server_fusion`: older servers take the bounds of a normalisation and the collapsing of a
+# hybrid query without an error, and ignore them; and they have no `combined_fields`.
+FEATURES: Mapping[str, Feature] = MappingProxyType(
+    {
+        "hybrid_filter": Feature((3, 0), "A filter inside a hybrid query"),
+        "lower_bounds": Feature((3, 0), "A lower bound of the min_max normalisation"),
+        "z_score": Feature((3, 0), "The z_score normalisation"),
+        "sparse_analyzer": Feature((3, 0), "A neural_sparse query by analyzer"),
+        "rrf_weights": Feature((3, 1), "Reciprocal rank fusion with weights"),
+        "hybrid_collapse": Feature((3, 1), "Collapsing the hits of a hybrid query"),
+        "semantic_field": Feature((3, 1), "The field type semantic"),
+        "upper_bounds": Feature((3, 2), "An upper bound of the min_max normalisation"),
+        "combined_fields": Feature((3, 2), "A combined_fields query"),
+        "server_fusion": Feature((3, 2), "Fusion by the server as by the client"),
+        "seismic": Feature((3, 3), "The SEISMIC sparse field"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +74,18 @@ class Capabilities:
         if self.plugins is not None and plugin not in self.plugins:
             msg = f"{purpose} needs the plugin {plugin}, which this cluster does not carry."
             raise CapabilityError(msg)
+
+    def certainly(self, feature: str) -> bool:
+        """Whether the version is known and has a feature of ``FEATURES``."""
+        return self.version is not None and self.version >= FEATURES[feature].since
+
+    def require(self, feature: str) -> None:
+        """Refuse, before anything is sent, a feature of ``FEATURES`` that the version lacks.
+
+        Raises:
+            CapabilityError: The version is known and older.
+        """
+        self.require_version(FEATURES[feature].since, FEATURES[feature].purpose)
 
     def require_version(self, minimum: tuple[int, ...], purpose: str) -> None:
         """Refuse what a known, older version lacks.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opensearch.errors import SearchBackendError
+from opensearch.indices import index_exists
 from opensearch.translation import translated
 
 STORE_INDEX = "tandem-encoders"
@@ -32,7 +33,7 @@ def save_state(client: Any, fingerprint: str, kind: str, state: Mapping[str, Any
     packed = zlib.compress(json.dumps(state, separators=(",", ":"), ensure_ascii=False).encode(), 9)
     document = {"kind": kind, "model": kind, "state": base64.b64encode(packed).decode()}
     with translated("storing the encoder's state"):
-        if not client.indices.exists(index=STORE_INDEX):
+        if not index_exists(client, STORE_INDEX):
             client.indices.create(index=STORE_INDEX, body=_BODY)
         client.index(index=STORE_INDEX, id=fingerprint, body=document, params={"refresh": "true"})
 

@@ -19,6 +19,10 @@ class ClusterUnreachableError(SearchBackendError):
     """Nothing usable answers at the configured address."""
 
 
+class ForbiddenError(SearchBackendError):
+    """The user may not do that; the message names the permission, if the server does."""
+
+
 class CapabilityError(SearchBackendError):
     """The cluster lacks a plugin, a version or a native library that the request needs."""
 

@@ -43,11 +43,11 @@ def _clause(expression: str) -> dict[str, Any]:
     path = name if name in _OWN_FIELDS or name.startswith("metadata.") else f"metadata.{name}"
     if operator in _RANGES:
         return {"range": {path: {_RANGES[operator]: value}}}
-    wanted = _any_of(path, values)
+    wanted = any_of(path, values)
     return {"bool": {"must_not": [wanted]}} if operator == "!=" else wanted
 
 
-def _any_of(path: str, values: list[str]) -> dict[str, Any]:
+def any_of(path: str, values: list[str]) -> dict[str, Any]:
     """One of several values, none of them analyzed.
 
     A SEISMIC field cannot be filtered by `terms`, nor by `term` where no document has the field;

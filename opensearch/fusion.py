@@ -5,17 +5,20 @@ live in different indices.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from opensearch.errors import SettingsError
 
 Leg = Literal["bm25", "dense", "sparse"]
-Method = Literal["minmax", "rrf"]
+Method = Literal["minmax", "l2", "zscore", "rrf"]
+Combination = Literal["arithmetic", "geometric", "harmonic"]
 LEGS: tuple[Leg, ...] = ("bm25", "dense", "sparse")
-METHODS: tuple[Method, ...] = ("minmax", "rrf")
+METHODS: tuple[Method, ...] = ("minmax", "l2", "zscore", "rrf")
+COMBINATIONS: tuple[Combination, ...] = ("arithmetic", "geometric", "harmonic")
 
 # Chosen on development sets: docs/fusion.md has the table, benchmarks/fusion.py makes it.
 DEFAULT_WEIGHTS: Mapping[Leg, float] = MappingProxyType(
@@ -52,9 +55,12 @@ class Fusion:
     """A fusion method and its parameters.
 
     Attributes:
-        method: ``minmax`` (scores of each leg scaled to 0..1, weighted mean) or ``rrf``
-            (reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009).
+        method: ``minmax`` (scores of each leg scaled to 0..1), ``l2`` (divided by the length of
+            the leg's scores), ``zscore`` (distance from the leg's mean in standard deviations) or
+            ``rrf`` (reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009).
         weights: Weight per leg; only their ratios matter.
+        combination: The weighted mean of the scaled scores. A leg that did not find a document
+            counts as 0 in the arithmetic mean, and not at all in the other two.
         bounds: Bounds per leg for ``minmax``; a leg without any starts at 0.
         rank_constant: The k of 1 / (k + rank).
         depth: Candidates taken from each leg.
@@ -65,11 +71,13 @@ class Fusion:
     bounds: Mapping[Leg, Bounds] = field(default_factory=dict)
     rank_constant: int = 60
     depth: int = DEFAULT_DEPTH
+    combination: Combination = "arithmetic"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             msg = f"unknown fusion {self.method!r}; allowed: {', '.join(METHODS)}"
             raise SettingsError(msg)
+        self._check_combination()
         unknown = set(self.weights) - set(LEGS)
         if unknown or not all(0 <= weight < math.inf for weight in self.weights.values()):
             msg = f"weights are non-negative, for {', '.join(LEGS)}; got {dict(self.weights)}"
@@ -77,6 +85,40 @@ class Fusion:
         if not 1 <= self.rank_constant <= 10_000 or not 1 <= self.depth <= 10_000:
             msg = "rank constant and depth must lie between 1 and 10000"
             raise SettingsError(msg)
+
+    def _check_combination(self) -> None:
+        if self.combination not in COMBINATIONS:
+            msg = f"unknown combination {self.combination!r}; allowed: {', '.join(COMBINATIONS)}"
+            raise SettingsError(msg)
+        if self.combination != "arithmetic" and self.method in ("zscore", "rrf"):
+            msg = f"{self.method} combines by the arithmetic mean only, not {self.combination}"
+            raise SettingsError(msg)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fusion as JSON-ready values."""
+        bounds = {leg: [bound.low, bound.high] for leg, bound in self.bounds.items()}
+        return {
+            "method": self.method,
+            "combination": self.combination,
+            "weights": dict(self.weights),
+            "bounds": bounds,
+            "rank_constant": self.rank_constant,
+            "depth": self.depth,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Fusion":
+        """The fusion that :meth:`as_dict` gave.
+
+        Raises:
+            SettingsError: Keys or values are not those of a fusion.
+        """
+        try:
+            bounds = {leg: Bounds(*ends) for leg, ends in values["bounds"].items()}
+            return cls(**{**values, "bounds": bounds})
+        except (KeyError, TypeError, AttributeError) as error:
+            msg = f"this is no fusion: {dict(values)} ({error!r})"
+            raise SettingsError(msg) from error
 
     def normalised_weights(self, legs: Sequence[Leg]) -> list[float]:
         """Weights of the given legs, in order, summing to exactly 1 as OpenSearch demands.
@@ -134,34 +176,75 @@ def fuse(rankings: Mapping[Leg, Ranking], fusion: Fusion) -> list[tuple[str, flo
         ``(id, score)`` best first; ties keep the order of the first leg that saw them.
     """
     legs = [leg for leg in LEGS if leg in rankings]
-    fused: dict[str, float] = {}
-    for leg, weight in zip(legs, fusion.normalised_weights(legs), strict=True):
-        for identifier, value in _scaled(rankings[leg][: fusion.depth], fusion, leg):
-            fused[identifier] = fused.get(identifier, 0.0) + weight * value
-    return sorted(fused.items(), key=lambda item: -item[1])
+    weights = fusion.normalised_weights(legs)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for leg, weight in zip(legs, weights, strict=True):
+        ranking = rankings[leg][: fusion.depth]
+        scores = scaled([score for _, score in ranking], fusion, leg)
+        for (identifier, _), score in zip(ranking, scores, strict=True):
+            found.setdefault(identifier, []).append((weight, score))
+    mean = _MEANS[fusion.combination]
+    return sorted(((i, mean(pairs)) for i, pairs in found.items()), key=lambda item: -item[1])
 
 
-def _scaled(ranking: Ranking, fusion: Fusion, leg: Leg) -> list[tuple[str, float]]:
-    if fusion.method == "rrf":
-        return _reciprocal_ranks(ranking, fusion.rank_constant)
-    return _min_max(ranking, fusion.bounds_of(leg))
-
-
-# The server gives the lowest hit of a leg this score rather than 0, so that it counts as a hit.
+# The server gives a hit this score rather than 0 or less, so that it counts as a hit.
 _LOWEST = 0.001
 
 
-def _min_max(ranking: Ranking, bounds: Bounds) -> list[tuple[str, float]]:
-    if not ranking:
+def scaled(scores: Sequence[float], fusion: Fusion, leg: Leg) -> list[float]:
+    """The scores of one leg's candidates, best first, made comparable with those of other legs."""
+    if not scores:
         return []
-    scores = [score for _, score in ranking]
+    if fusion.method == "rrf":
+        return [1.0 / (fusion.rank_constant + rank) for rank in range(1, len(scores) + 1)]
+    if fusion.method == "l2":
+        return _by_length(scores)
+    if fusion.method == "zscore":
+        return _by_deviation(scores)
+    return _min_max(scores, fusion.bounds_of(leg))
+
+
+def _min_max(scores: Sequence[float], bounds: Bounds) -> list[float]:
     low = min(scores) if bounds.low is None else bounds.low
     high = max(scores) if bounds.high is None else bounds.high
     if low >= high:
-        return [(identifier, 1.0) for identifier, _ in ranking]
-    clipped = ((identifier, min(max(score, low), high)) for identifier, score in ranking)
-    return [(i, (score - low) / (high - low) or _LOWEST) for i, score in clipped]
+        return [1.0 for _ in scores]
+    clipped = (min(max(score, low), high) for score in scores)
+    return [(score - low) / (high - low) or _LOWEST for score in clipped]
 
 
-def _reciprocal_ranks(ranking: Ranking, constant: int) -> list[tuple[str, float]]:
-    return [(i, 1.0 / (constant + rank)) for rank, (i, _) in enumerate(ranking, start=1)]
+def _by_length(scores: Sequence[float]) -> list[float]:
+    length = math.sqrt(sum(score * score for score in scores))
+    return [score / length if length else _LOWEST for score in scores]
+
+
+def _by_deviation(scores: Sequence[float]) -> list[float]:
+    deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    if deviation == 0:
+        return [*scores]  # the server leaves equal scores as they are, however large
+    mean = statistics.fmean(scores)
+    return [max((score - mean) / deviation, _LOWEST) for score in scores]
+
+
+def _arithmetic(pairs: Sequence[tuple[float, float]]) -> float:
+    # All weights sum to 1, so legs that did not find the document need not be added.
+    return sum(weight * score for weight, score in pairs)
+
+
+def _geometric(pairs: Sequence[tuple[float, float]]) -> float:
+    total = sum(weight for weight, _ in pairs)
+    if not total:
+        return 0.0
+    return math.exp(sum(weight * math.log(score) for weight, score in pairs) / total)
+
+
+def _harmonic(pairs: Sequence[tuple[float, float]]) -> float:
+    total = sum(weight for weight, _ in pairs)
+    return total / sum(weight / score for weight, score in pairs) if total else 0.0
+
+
+_MEANS: Mapping[Combination, Callable[[Sequence[tuple[float, float]]], float]] = {
+    "arithmetic": _arithmetic,
+    "geometric": _geometric,
+    "harmonic": _harmonic,
+}

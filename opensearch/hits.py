@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opensearch.fusion import Leg
+from opensearch.fusion import Fusion, Leg, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Hit:
         highlights: Fragments with the matched words marked.
         tokens: Heaviest token weights of the passage.
         rank: Position, from 1, over all pages.
+        first_rank: Where it stood before a cross-encoder ordered the hits anew.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Hit:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     highlights: tuple[str, ...] = ()
     tokens: Mapping[str, float] = field(default_factory=dict)
+    first_rank: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The hit as JSON-ready values."""
@@ -48,6 +50,7 @@ class Hit:
             "metadata": dict(self.metadata),
             "highlights": list(self.highlights),
             **({"tokens": dict(self.tokens)} if self.tokens else {}),
+            **({"first_rank": self.first_rank} if self.first_rank is not None else {}),
         }
 
 
@@ -62,6 +65,7 @@ class SearchResult:
         query_tokens: Token weights of the query, heaviest first.
         encode_ms: Time spent encoding the query.
         search_ms: Time from request to answer, the network included.
+        rerank_ms: Time spent by a cross-encoder.
     """
 
     hits: tuple[Hit, ...]
@@ -70,3 +74,19 @@ class SearchResult:
     query_tokens: Mapping[str, float]
     encode_ms: float
     search_ms: float
+    rerank_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What each leg found for a query, before it is fused.
+
+    Attributes:
+        rankings: Per leg, ``(chunk id, score)`` best first.
+        documents: Document of each chunk.
+        fusion: The request's fusion with the bounds of this query.
+    """
+
+    rankings: Mapping[Leg, Ranking]
+    documents: Mapping[str, str]
+    fusion: Fusion

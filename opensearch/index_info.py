@@ -7,7 +7,7 @@ from typing import Any
 from encoders.base import EncoderIdentity
 from opensearch.errors import EncoderMismatchError, IndexNotFoundError, SearchBackendError
 from opensearch.index_spec import SparseField, seismic_name
-from opensearch.mappings import META_KEY
+from opensearch.mappings import META_KEY, PASSAGE_FIELD
 from opensearch.translation import translated
 
 
@@ -43,11 +43,20 @@ class IndexInfo:
         """Whether coarse chunks stand beside the fine ones."""
         return "coarse" in self.notes.get("levels", ())
 
+    @property
+    def portable(self) -> bool:
+        """Whether it does without what OpenSearch before 3.2 lacks (see ``IndexSpec``)."""
+        return bool(self.notes.get("portable"))
+
     def text_fields(self, script: str | None) -> list[str]:
-        """The title and text fields whose analyzer suits a query in the given script."""
+        """The title and text fields whose analyzer suits a query in the given script.
+
+        One field where the index has both in one.
+        """
         others = list(self.analyzers)[1:]
         suffix = f".{script}" if script in others else ""
-        return [f"title{suffix}", f"text{suffix}"]
+        names = [PASSAGE_FIELD] if self.portable else ["title", "text"]
+        return [f"{name}{suffix}" for name in names]
 
 
 def read_index_info(client: Any, name: str) -> IndexInfo:

@@ -32,6 +32,8 @@ class IndexSpec:
         shards: Primary shards.
         replicas: Copies of each shard.
         max_sparse_weight: Largest document weight SEISMIC's byte quantisation must represent.
+        portable: Whether the index must do without what OpenSearch before 3.2 lacks: title and
+            text are also indexed as one field, and the client fuses the legs.
         notes: Further facts to keep in ``_meta``.
     """
 
@@ -46,6 +48,7 @@ class IndexSpec:
     shards: int = 1
     replicas: int = 0
     max_sparse_weight: float = 3.0
+    portable: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

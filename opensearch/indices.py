@@ -1,25 +1,31 @@
 """Create, refresh and drop indices."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from opensearch.capabilities import Capabilities
 from opensearch.errors import CapabilityError
 from opensearch.index_info import IndexInfo, read_index_info
 from opensearch.index_spec import IndexSpec, seismic_name
-from opensearch.mappings import DEFAULT_PIPELINE, index_body, seismic_body
+from opensearch.mappings import DEFAULT_PIPELINE, META_KEY, index_body, seismic_body
 from opensearch.pipelines import default_pipeline
 from opensearch.translation import translated
 
 logger = logging.getLogger(__name__)
 
-SEISMIC_SINCE = (3, 3)
-
 
 def index_exists(client: Any, name: str) -> bool:
     """Whether an index or alias of that name exists."""
+    from opensearchpy.exceptions import AuthorizationException
+
     with translated(f"looking for {name}"):
-        return bool(client.indices.exists(index=name))
+        try:
+            return bool(client.indices.exists(index=name))
+        except AuthorizationException:
+            # The answer to a HEAD request has no body; this one's names the missing permission.
+            client.indices.get(index=name)
+            raise
 
 
 def create_index(client: Any, spec: IndexSpec, capabilities: Capabilities) -> IndexInfo:
@@ -29,6 +35,7 @@ def create_index(client: Any, spec: IndexSpec, capabilities: Capabilities) -> In
         CapabilityError: The cluster lacks what the specification needs; nothing was sent.
     """
     check_capabilities(spec, capabilities)
+    spec = replace(spec, portable=spec.portable or not capabilities.certainly("server_fusion"))
     _put_default_pipeline(client)
     bodies = {spec.physical: index_body(spec)}
     if spec.sparse is not None and spec.sparse_field == "seismic":
@@ -58,7 +65,7 @@ def check_capabilities(spec: IndexSpec, capabilities: Capabilities) -> None:
     if spec.sparse is not None:
         capabilities.require_plugin("opensearch-neural-search", "The sparse field")
     if spec.sparse_field == "seismic":
-        capabilities.require_version(SEISMIC_SINCE, "The SEISMIC sparse field")
+        capabilities.require("seismic")
     if spec.dense_engine == "faiss" and capabilities.knn_natives is False:
         msg = (
             "This node carries the k-NN plugin without its native libraries: the first document "
@@ -99,6 +106,19 @@ def force_merge(client: Any, info: IndexInfo, max_segments: int = 1) -> None:
             client.indices.forcemerge(
                 index=physical, max_num_segments=max_segments, request_timeout=3600
             )
+
+
+def write_note(client: Any, info: IndexInfo, name: str, value: Any) -> None:
+    """Keep a fact in the index's ``_meta``, or forget it (``None``); documents stay as they are."""
+    with translated(f"reading the mapping of {info.physical}"):
+        mappings = client.indices.get_mapping(index=info.physical)[info.physical]["mappings"]
+    meta = mappings["_meta"]
+    notes = {key: kept for key, kept in meta[META_KEY].items() if key != name}
+    if value is not None:
+        notes[name] = value
+    # OpenSearch replaces `_meta` as a whole.
+    with translated(f"writing the mapping of {info.physical}"):
+        client.indices.put_mapping(index=info.physical, body={"_meta": {**meta, META_KEY: notes}})
 
 
 def count_chunks(client: Any, info: IndexInfo) -> int:

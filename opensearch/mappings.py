@@ -11,6 +11,7 @@ SCHEMA = 1
 DENSE_FIELD = "dense"
 SPARSE_FIELD = "sparse"
 TOKENS_FIELD = "tokens"
+PASSAGE_FIELD = "passage"
 DEFAULT_PIPELINE = "tandem-default"
 
 _KEYWORD = {"type": "keyword"}
@@ -47,6 +48,10 @@ def index_body(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "text": _text_field(spec),
         "metadata": {"type": "object", "dynamic": True},
     }
+    if spec.portable:
+        properties[PASSAGE_FIELD] = _text_field(spec)
+        for field in ("title", "text"):
+            properties[field] = {**properties[field], "copy_to": PASSAGE_FIELD}
     settings: dict[str, Any] = _shards(spec)
     if set(spec.analyzers.values()) & set(CJK_ANALYSIS["analyzer"]):
         settings["analysis"] = dict(CJK_ANALYSIS)
@@ -109,6 +114,7 @@ def index_meta(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "analyzers": [[script, analyzer] for script, analyzer in spec.analyzers.items()],
         "sparse_field": spec.sparse_field,
         "encoders": {leg: e.as_dict() for leg, e in identities.items() if e is not None},
+        **({"portable": True} if spec.portable else {}),
         **spec.notes,
     }
 

@@ -11,16 +11,21 @@ def fusion_pipeline(fusion: Fusion, legs: Sequence[Leg]) -> dict[str, Any]:
     weights = fusion.normalised_weights(legs)
     if fusion.method == "rrf":
         combination: dict[str, Any] = {"technique": "rrf", "rank_constant": fusion.rank_constant}
-        if len(set(weights)) > 1:  # 2.19 knows no weights here; equal ones need none
+        # 2.19 knows no weights here, and equal ones (thirds differ once rounded) need none.
+        if len({fusion.weights.get(leg, 0.0) for leg in legs}) > 1:
             combination["parameters"] = {"weights": weights}
         return {
             "phase_results_processors": [{"score-ranker-processor": {"combination": combination}}]
         }
-    processor = {
-        "normalization": {"technique": "min_max", "parameters": _bounds(fusion, legs)},
-        "combination": {"technique": "arithmetic_mean", "parameters": {"weights": weights}},
-    }
+    normalization: dict[str, Any] = {"technique": _NORMALIZATIONS[fusion.method]}
+    if fusion.method == "minmax":
+        normalization["parameters"] = _bounds(fusion, legs)
+    mean = {"technique": f"{fusion.combination}_mean", "parameters": {"weights": weights}}
+    processor = {"normalization": normalization, "combination": mean}
     return {"phase_results_processors": [{"normalization-processor": processor}]}
+
+
+_NORMALIZATIONS = {"minmax": "min_max", "l2": "l2", "zscore": "z_score"}
 
 
 def _bounds(fusion: Fusion, legs: Sequence[Leg]) -> dict[str, Any]:

@@ -4,13 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from encoders.base import DenseEncoder, Encoder, SparseEncoder, named_weights
+from encoders.base import DenseEncoder, Encoder, EncoderIdentity, SparseEncoder, named_weights
 from opensearch.errors import SettingsError
 from opensearch.exact_values import exact_values
 from opensearch.fusion import LEGS, Fusion, Leg
 from opensearch.index_info import IndexInfo
 from opensearch.languages import main_script, with_parts
 from opensearch.match_bounds import WordStatistics, match_bounds
+from opensearch.model_queries import (
+    QueryModels,
+    neural_query,
+    neural_sparse_query,
+    seismic_model_query,
+)
 from opensearch.queries import (
     Clause,
     bm25_query,
@@ -102,11 +108,13 @@ class QueryEncoders:
         dense: Encodes for the dense leg.
         sparse: Encodes for the sparse leg.
         words: Word statistics of the corpus, for the bounds of the word-matching legs.
+        models: Models in the cluster that encode instead.
     """
 
     dense: DenseEncoder | None = None
     sparse: SparseEncoder | None = None
     words: WordStatistics | None = None
+    models: QueryModels = field(default_factory=QueryModels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +153,18 @@ class _Planner:
     def fusion(self) -> Fusion:
         """The request's fusion; bounds that it names itself stand."""
         text, encoders = self._request.text, self._encoders
-        words: object = encoders.words
-        lexical = words is not None and encoders.sparse is words
+        lexical = encoders.words is not None and self._lexical()
         bounds = match_bounds(text, encoders.words, exact=len(self._exact), lexical=lexical)
         fusion = self._request.fusion
         return replace(fusion, bounds={**bounds, **fusion.bounds})
+
+    def _lexical(self) -> bool:
+        """Whether the sparse leg's weights are those of the word statistics."""
+        words: object = self._encoders.words
+        if not self._encoders.models.encodes_sparse:
+            return self._encoders.sparse is words
+        sparse = self._info.sparse
+        return sparse is not None and sparse.fingerprint == self._info.notes.get("word_statistics")
 
     def bm25(self) -> Clause:
         text = self._request.text
@@ -157,18 +172,25 @@ class _Planner:
         return filtered(bm25_query(with_parts(text), fields, self._exact), self._filters)
 
     def dense(self) -> Clause | _LeftOut:
+        request = self._request
+        if model := self._encoders.models.dense:
+            return neural_query(
+                request.text, model, request.depth, self._filters, request.ef_search
+            )
         encoder = self._encoders.dense
         if encoder is None:
-            return _LeftOut("the index has no dense field")
+            return self._absent("dense", self._info.dense)
         if obstacle := self._unknown(encoder):
             return obstacle
         (vector,) = encoder.encode_queries([self._request.text])
         return knn_query(vector, self._request.depth, self._filters, self._request.ef_search)
 
     def sparse(self) -> Clause | _LeftOut:
+        if self._encoders.models.encodes_sparse:
+            return self._sparse_by_model()
         encoder = self._encoders.sparse
         if encoder is None:
-            return _LeftOut("the index has no sparse field")
+            return self._absent("sparse", self._info.sparse)
         if obstacle := self._unknown(encoder):
             return obstacle
         (vector,) = encoder.encode_queries([self._request.text])
@@ -181,6 +203,18 @@ class _Planner:
             # Again around it: the one inside fails where no document has the field.
             return filtered(clause, self._filters)
         return filtered(sparse_query(self.query_tokens), self._filters)
+
+    def _sparse_by_model(self) -> Clause:
+        text, models = self._request.text, self._encoders.models
+        if not self._info.seismic:
+            return filtered(neural_sparse_query(text, models), self._filters)
+        clause = seismic_model_query(text, models, self._request.depth, self._filters)
+        return filtered(clause, self._filters)
+
+    def _absent(self, leg: Leg, identity: EncoderIdentity | None) -> _LeftOut:
+        if identity is not None and self._encoders.models != QueryModels():
+            return _LeftOut("no model of the cluster was named for it")
+        return _LeftOut(f"the index has no {leg} field")
 
     def _unknown(self, encoder: Encoder) -> _LeftOut | None:
         if encoder.knows([self._request.text])[0]:

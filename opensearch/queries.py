@@ -33,10 +33,10 @@ def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> C
 
     Args:
         text: The query.
-        fields: Fields with one analyzer, e.g. ``["title", "text"]``.
+        fields: Fields with one analyzer, e.g. ``["title", "text"]``; several need OpenSearch 3.2.
         exact: Values that must match a keyword as written.
     """
-    words: Clause = {"combined_fields": {"query": first_words(text), "fields": [*fields]}}
+    words = _words_query(first_words(text), fields)
     if not exact:
         return words
     boosts = (("exact", EXACT_BOOST), ("exact_title", EXACT_TITLE_BOOST))
@@ -46,6 +46,12 @@ def bm25_query(text: str, fields: Sequence[str], exact: Sequence[str] = ()) -> C
         for field, boost in boosts
     ]
     return {"bool": {"should": [words, *values]}}
+
+
+def _words_query(text: str, fields: Sequence[str]) -> Clause:
+    if len(fields) == 1:
+        return {"match": {fields[0]: {"query": text}}}
+    return {"combined_fields": {"query": text, "fields": [*fields]}}
 
 
 def first_words(text: str) -> str:

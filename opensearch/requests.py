@@ -68,8 +68,8 @@ def leg_scores_body(leg: Leg, clause: Clause, chunk_ids: Sequence[str]) -> Body:
 
 
 def _restricted_knn(clause: Clause, only: Clause, k: int) -> Clause:
-    body = dict(clause["knn"][DENSE_FIELD])
-    return {"knn": {DENSE_FIELD: {**body, "k": k, "filter": only}}}
+    ((query, fields),) = clause.items()  # knn by vector, or neural by model
+    return {query: {DENSE_FIELD: {**fields[DENSE_FIELD], "k": k, "filter": only}}}
 
 
 def documents_body(request: SearchRequest, chunk_ids: Sequence[str], clause: Clause | None) -> Body:

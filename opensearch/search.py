@@ -1,5 +1,6 @@
 """Run a search: plan it, send it, read the answer."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 from encoders.base import SparseEncoder
 from opensearch.errors import SearchBackendError
 from opensearch.fusion import Leg, fuse
-from opensearch.hits import Hit, SearchResult
+from opensearch.hits import Candidates, Hit, SearchResult
 from opensearch.index_info import IndexInfo, check_encoder
 from opensearch.mappings import SPARSE_FIELD, TOKENS_FIELD
 from opensearch.plan import Plan, QueryEncoders, SearchRequest, plan_search
@@ -20,11 +21,25 @@ from opensearch.requests import (
     leg_scores_body,
     single_leg_body,
 )
-from opensearch.translation import translated
+from opensearch.translation import refuse_errors, translated
+
+logger = logging.getLogger(__name__)
 
 SHOWN_TOKENS = 12
+NO_PIPELINE = "_none"
 # What a hybrid query without a normalisation pipeline answers instead of an error.
 _SENTINEL = -1e9
+# How a shard fails whose node goes away, and the pauses before the same search is sent again.
+_LOST = frozenset(
+    {
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+        "node_closed_exception",
+        "connect_transport_exception",
+        "no_shard_available_action_exception",
+    }
+)
+_PAUSES_S = (0.1, 0.5, 2.0, 4.0)
 # What it answers, as an error, for a page behind the last one.
 _PAST_THE_END = "Reached end of search result"
 
@@ -69,8 +84,28 @@ class Searcher:
             search_ms=(searched - encoded) * 1000,
         )
 
+    def candidates(self, request: SearchRequest) -> Candidates:
+        """The candidates of each leg, unfused: what a tuner fuses again and again.
+
+        Raises:
+            SearchBackendError: OpenSearch failed, or answered only a part of its shards.
+        """
+        plan = plan_search(request, self._info, self._encoders)
+        return self._candidates(request, plan)
+
+    def _candidates(self, request: SearchRequest, plan: Plan) -> Candidates:
+        found = {
+            leg: _matching(self._send(self._index_of(leg), candidates_body(request, clause)))
+            for leg, clause in plan.clauses.items()
+        }
+        return Candidates(
+            rankings={leg: [(h["_id"], h["_score"]) for h in hits] for leg, hits in found.items()},
+            documents={h["_id"]: _doc_id(h) for hits in found.values() for h in hits},
+            fusion=replace(plan.fusion, depth=request.depth),
+        )
+
     def _run(self, request: SearchRequest, plan: Plan) -> list[Hit]:
-        if self._info.seismic and "sparse" in plan.clauses:
+        if self._must_fuse(plan):
             return self._fused_here(request, plan)
         if len(plan.clauses) == 1:
             (clause,) = plan.clauses.values()
@@ -78,6 +113,15 @@ class Searcher:
         else:
             answer = self._send_hybrid(hybrid_body(request, plan))
         return [_hit(h, rank) for rank, h in enumerate(answer, start=request.offset + 1)]
+
+    def _must_fuse(self, plan: Plan) -> bool:
+        """Whether the server cannot: the legs lie apart, or it may be older than 3.2.
+
+        Older servers take the bounds and the collapsing of a hybrid query, and ignore them.
+        """
+        if self._info.seismic and "sparse" in plan.clauses:
+            return True
+        return self._info.portable and len(plan.clauses) > 1
 
     def _send_hybrid(self, body: Body) -> list[dict[str, Any]]:
         try:
@@ -88,18 +132,13 @@ class Searcher:
             return []
 
     def _fused_here(self, request: SearchRequest, plan: Plan) -> list[Hit]:
-        """Legs that live in different indices: fused by the client, then looked up."""
-        found = {
-            leg: _matching(self._send(self._index_of(leg), candidates_body(request, clause)))
-            for leg, clause in plan.clauses.items()
-        }
-        rankings = {leg: [(h["_id"], h["_score"]) for h in hits] for leg, hits in found.items()}
-        if len(rankings) == 1:
-            (fused,) = rankings.values()
+        """Each leg by itself, fused by the client, the page then looked up."""
+        found = self._candidates(request, plan)
+        if len(found.rankings) == 1:
+            (fused,) = found.rankings.values()
         else:
-            fused = fuse(rankings, replace(plan.fusion, depth=request.depth))
-        documents = {h["_id"]: _doc_id(h) for hits in found.values() for h in hits}
-        collapsed = _best_chunks(fused, documents)
+            fused = fuse(found.rankings, found.fusion)
+        collapsed = best_chunks(fused, found.documents)
         return self._documents(
             request, plan, collapsed[request.offset : request.offset + request.size]
         )
@@ -147,6 +186,7 @@ class Searcher:
                 body={"ids": [hit.chunk_id for hit in hits]},
                 params={"_source": TOKENS_FIELD},
             )
+        refuse_errors(answer["docs"], f"reading token weights of {self._info.name}")
         stored = {d["_id"]: d["_source"][TOKENS_FIELD] for d in answer["docs"] if d.get("found")}
         return [replace(h, tokens=_named(encoder, stored.get(h.chunk_id, {}))) for h in hits]
 
@@ -155,9 +195,29 @@ class Searcher:
         return companion if leg == "sparse" and companion else self._info.physical
 
     def _send(self, index: str, body: Body) -> list[dict[str, Any]]:
-        with translated(f"searching {self._info.name}"):
-            answer = self._client.search(index=index, body=body)
+        for pause in _PAUSES_S:
+            answer = self._ask(index, body)
+            if not _lost_a_node(answer):
+                break
+            logger.debug("a node was lost while it answered; asking again in %.1f s", pause)
+            time.sleep(pause)
         return read_hits(answer)
+
+    def _ask(self, index: str, body: Body) -> Any:
+        # Around the index's own pipeline: a two-phase one, for instance, forbids collapsing.
+        body = {"search_pipeline": NO_PIPELINE, **body}
+        with translated(f"searching {self._info.name}"):
+            return self._client.search(index=index, body=body)
+
+
+def _lost_a_node(answer: Mapping[str, Any]) -> bool:
+    """Whether every failed shard failed with its node: another copy answers the next request.
+
+    OpenSearch itself turns to the other copy only until it knows the hits, not to fetch them.
+    """
+    failures = answer.get("_shards", {}).get("failures") or []
+    kinds = {failure.get("reason", {}).get("type") for failure in failures}
+    return bool(kinds) and kinds <= _LOST
 
 
 def read_hits(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -185,7 +245,7 @@ def _matching(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [h for h in hits if h["_score"] > 0]
 
 
-def _best_chunks(
+def best_chunks(
     ranking: Sequence[tuple[str, float]], documents: Mapping[str, str]
 ) -> list[tuple[str, float]]:
     """The best chunk of each document, in order."""

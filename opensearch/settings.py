@@ -31,6 +31,7 @@ class ClusterSettings(BaseModel):
     verify_certs: bool = True
     timeout_s: float = Field(60.0, gt=0, description="limit of one request")
     max_retries: int = Field(3, ge=0, description="tries after a broken connection")
+    startup_wait_s: float = Field(60.0, ge=0, description="wait for a security plugin that starts")
 
     @field_validator("url")
     @classmethod

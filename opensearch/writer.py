@@ -5,17 +5,18 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 import orjson
 
 from ingest.records import EncodedChunk
-from opensearch.errors import BulkError
+from opensearch.errors import BulkError, ForbiddenError
 from opensearch.exact_values import exact_values
 from opensearch.index_info import IndexInfo
 from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD, TOKENS_FIELD
-from opensearch.translation import translated
+from opensearch.translation import forbidden_message, refuse_errors, translated
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ def _send(client: Any, batch: list[_Write]) -> dict[str, str]:
         busy = [w for w in batch if outcomes[w.index, w.chunk_id]["status"] in _BUSY]
         waiting = {(w.index, w.chunk_id) for w in busy}
         for key, item in outcomes.items():
+            _refuse_forbidden(item)
             if item["status"] >= 300 and key not in waiting:
                 failures[key[1]] = _item_reason(item)
         if not busy:
@@ -178,7 +180,7 @@ def _bulk(client: Any, batch: Sequence[_Write]) -> dict[tuple[str, str], dict[st
 
     with translated("writing documents"):
         try:
-            answer = client.bulk(body=b"".join(w.lines for w in batch), params=_ONLY_STATUS)
+            answer = client.bulk(body=b"".join(w.lines for w in batch), params=_PARAMS)
         except TransportError as error:
             if error.status_code not in _BUSY:
                 raise
@@ -187,10 +189,22 @@ def _bulk(client: Any, batch: Sequence[_Write]) -> dict[tuple[str, str], dict[st
     return {(item["_index"], item["_id"]): item for item in items}
 
 
-_ONLY_STATUS = {
+_PARAMS = {
     "filter_path": "items.*._index,items.*._id,items.*.status,items.*.error.type,"
-    "items.*.error.reason,items.*.error.caused_by"
+    "items.*.error.reason,items.*.error.caused_by",
+    "pipeline": "_none",  # what is written here is encoded already
 }
+
+
+def _refuse_forbidden(item: Mapping[str, Any]) -> None:
+    """A missing permission is nothing that a document could be set aside for.
+
+    Raises:
+        ForbiddenError: The user may not write to that index.
+    """
+    if item["status"] == HTTPStatus.FORBIDDEN:
+        action = f"writing to {item['_index']}"
+        raise ForbiddenError(forbidden_message(action, _item_reason(item)))
 
 
 def _item_reason(item: Mapping[str, Any]) -> str:
@@ -208,7 +222,10 @@ def stored_fingerprints(client: Any, info: IndexInfo, ids: Sequence[str]) -> dic
         answer = client.mget(
             index=info.physical, body={"ids": [*ids]}, params={"_source": "fingerprint"}
         )
-    return {d["_id"]: d["_source"]["fingerprint"] for d in answer["docs"] if d.get("found")}
+    refuse_errors(answer["docs"], f"looking up what {info.name} holds")
+    # A document that another client wrote has no fingerprint, so it counts as different.
+    found = (d for d in answer["docs"] if d.get("found"))
+    return {d["_id"]: d.get("_source", {}).get("fingerprint", "") for d in found}
 
 
 def delete_surplus_chunks(client: Any, info: IndexInfo, chunk_counts: Mapping[str, int]) -> None:

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from opensearch.cli.root import COMMANDS, SUMMARIES, main
+from opensearch.cli.root import COMMANDS, main
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -53,7 +53,6 @@ SELF_EXPLAINED = {"size", "shards", "replicas"}
 
 
 def test_overview_lists_all_commands() -> None:
-    assert set(COMMANDS) == set(SUMMARIES)
     output = CliRunner().invoke(main, ["--help"]).output
     assert all(name in output for name in COMMANDS)
 

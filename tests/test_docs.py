@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import click
 import pytest
 
 from opensearch.cli.root import main
+from training.sample_corpus import sample_folder
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,6 +102,7 @@ def write_files(folder: Path) -> None:
     handbook = folder / "handbook"
     handbook.mkdir()
     (handbook / "cards.md").write_text("# Cards\n\nLost cards are replaced.\n", encoding="utf-8")
+    shutil.copytree(sample_folder(), folder / "sample", ignore=shutil.ignore_patterns("*.py*"))
     judged = folder / "my-set"
     (judged / "qrels").mkdir(parents=True)
     (judged / "corpus.jsonl").write_text(lines, encoding="utf-8")
@@ -109,6 +112,8 @@ def write_files(folder: Path) -> None:
     (judged / "qrels" / "dev.tsv").write_text(qrels, encoding="utf-8")
     template = 'title = "{name}"\ntext = ["{name} in {place.country}"]\n'
     (folder / "template.toml").write_text(template, encoding="utf-8")
+    fusion = '[search.docs-rrf.fusion]\nmethod = "rrf"\n'
+    (folder / "fusion.toml").write_text(fusion, encoding="utf-8")
     record = {"_id": "r1", "name": "Steel", "place": {"country": "Korea"}}
     (folder / "records.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
 

@@ -16,7 +16,7 @@ import pytest
 from opensearch.client import connect
 from opensearch.index_info import read_index_info
 from opensearch.indices import count_chunks, delete_index, index_exists
-from opensearch.settings import ClusterSettings
+from opensearch.settings import load_settings
 
 pytestmark = pytest.mark.node
 
@@ -28,7 +28,7 @@ DOCUMENTS = 1400
 
 @pytest.fixture
 def client(node_url: str) -> Any:
-    return connect(ClusterSettings(url=node_url))
+    return connect(load_settings(node_url))
 
 
 @pytest.fixture

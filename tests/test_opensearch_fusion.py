@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opensearch.errors import SettingsError
-from opensearch.fusion import LEGS, Bounds, Fusion, dense_bounds, fuse, parse_weights
+from opensearch.fusion import (
+    LEGS,
+    METHODS,
+    Bounds,
+    Fusion,
+    dense_bounds,
+    fuse,
+    parse_weights,
+    scaled,
+)
 
 EQUAL = {"bm25": 1.0, "dense": 1.0, "sparse": 1.0}
 
@@ -50,7 +59,9 @@ def test_legs_without_any_weight_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "sum"}, "allowed: minmax, rrf"),
+        ({"method": "sum"}, "allowed: minmax, l2, zscore, rrf"),
+        ({"combination": "sum"}, "allowed: arithmetic, geometric, harmonic"),
+        ({"method": "rrf", "combination": "harmonic"}, "arithmetic mean only"),
         ({"weights": {"bm25": -0.1}}, "non-negative"),
         ({"weights": {"bm25": float("nan")}}, "non-negative"),
         ({"weights": {"bm25": float("inf")}}, "non-negative"),
@@ -144,7 +155,7 @@ def test_reciprocal_ranks_by_hand() -> None:
     assert [identifier for identifier, _ in fused] == ["b", "c", "a"]
 
 
-@pytest.mark.parametrize("method", ["minmax", "rrf"])
+@pytest.mark.parametrize("method", METHODS)
 def test_only_candidates_within_the_depth_count(method: str) -> None:
     ranking = [(f"d{i}", 10.0 - i) for i in range(5)]
     assert len(fuse({"bm25": ranking}, Fusion(method=method, depth=3))) == 3
@@ -175,3 +186,31 @@ def test_fused_scores_are_ordered_and_lie_between_zero_and_one(drawn, method) ->
     fused = [score for _, score in fuse(rankings, Fusion(method=method))]
     assert fused == sorted(fused, reverse=True)
     assert all(0 < score <= 1 + 1e-9 for score in fused)
+
+
+def test_scaling_by_hand() -> None:
+    assert scaled([4.0, 3.0], Fusion(method="l2"), "bm25") == pytest.approx([0.8, 0.6])
+    assert scaled([0.0], Fusion(method="l2"), "bm25") == [0.001]
+    assert scaled([3.0, 2.0, 1.0], Fusion(method="zscore"), "bm25") == [1.0, 0.001, 0.001]
+    assert scaled([2.5, 2.5], Fusion(method="zscore"), "bm25") == [2.5, 2.5]  # as the server does
+    assert scaled([], Fusion(), "dense") == []
+
+
+def test_means_count_only_the_legs_that_found_a_document() -> None:
+    rankings = {"bm25": [("a", 4.0), ("b", 2.0)], "dense": [("a", 1.0)]}
+    weights = {"bm25": 3, "dense": 1}
+    geometric = dict(fuse(rankings, Fusion(weights=weights, combination="geometric")))
+    harmonic = dict(fuse(rankings, Fusion(weights=weights, combination="harmonic")))
+    assert geometric == pytest.approx({"a": 1.0, "b": 0.5})
+    assert harmonic == pytest.approx({"a": 1.0, "b": 0.5})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fusion_survives_being_stored(method: str) -> None:
+    fusion = Fusion(method=method, bounds={"dense": Bounds(1.1, 2.0), "bm25": Bounds()}, depth=7)
+    assert Fusion.from_dict(fusion.as_dict()) == fusion
+
+
+def test_a_stored_fusion_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no fusion"):
+        Fusion.from_dict({"method": "minmax"})

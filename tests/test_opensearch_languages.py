@@ -1,5 +1,7 @@
 """Script groups of texts and their analyzers."""
 
+import time
+
 import pytest
 
 from opensearch.languages import analyzer_for, corpus_scripts, main_script, with_parts
@@ -66,3 +68,10 @@ def test_analyzer_for(script: str, nori: bool, analyzer: str) -> None:
 )
 def test_words_of_different_scripts_are_with_parts(text: str, apart: str) -> None:
     assert with_parts(text) == apart
+
+
+@pytest.mark.parametrize("letter", ["w", "가"])
+def test_an_endless_word_is_read_once(letter: str) -> None:
+    started = time.perf_counter()
+    assert with_parts(letter * 200_000) == letter * 200_000
+    assert time.perf_counter() - started < 2

@@ -30,10 +30,10 @@ def test_bm25_over_title_and_text_as_one() -> None:
 
 
 def test_bm25_with_values_that_must_match_as_written() -> None:
-    assert bm25_query("fox E-4012", ["text"], ["E-4012"]) == {
+    assert bm25_query("fox E-4012", ["title", "text"], ["E-4012"]) == {
         "bool": {
             "should": [
-                {"combined_fields": {"query": "fox E-4012", "fields": ["text"]}},
+                {"combined_fields": {"query": "fox E-4012", "fields": ["title", "text"]}},
                 {"term": {"exact": {"value": "E-4012", "boost": 2.0}}},
                 {"term": {"exact_title": {"value": "E-4012", "boost": 4.0}}},
             ]
@@ -57,7 +57,8 @@ def test_bm25_with_values_that_must_match_as_written() -> None:
 )
 def test_an_endless_query_is_cut(text, kept) -> None:
     assert first_words(text) == kept
-    assert bm25_query(text, ["text"])["combined_fields"]["query"] == kept
+    assert bm25_query(text, ["title", "text"])["combined_fields"]["query"] == kept
+    assert bm25_query(text, ["passage"]) == {"match": {"passage": {"query": kept}}}
 
 
 @pytest.mark.parametrize(

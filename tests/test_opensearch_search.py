@@ -63,13 +63,52 @@ def test_other_scores_are_taken(score) -> None:
     assert read_hits(answer(raw("a#0", score)))[0]["_score"] == score
 
 
+def lost(*kinds: str) -> dict:
+    failures = [{"reason": {"type": kind, "reason": "disconnected"}} for kind in kinds]
+    shards = {"total": 3, "failed": len(kinds), "failures": failures}
+    return {"_shards": shards, "hits": {"hits": [raw("b#0", 1.0)]}}
+
+
+NODE_LOST = lost("node_disconnected_exception")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr("opensearch.search.time.sleep", slept.append)
+    return slept
+
+
+def test_a_search_is_sent_again_when_its_node_was_lost(pauses) -> None:
+    client = answering(NODE_LOST, NODE_LOST, answer(raw("a#0", 3.0)))
+    result = Searcher(client, index_info(), BOTH).search(SearchRequest("red fox"))
+    assert [hit.id for hit in result.hits] == ["a"]
+    assert pauses == sorted(pauses)
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    ("failed", "requests"),
+    [
+        pytest.param(NODE_LOST, 4, id="for ever"),
+        pytest.param(lost("node_disconnected_exception", "parsing_exception"), 1, id="not only"),
+        pytest.param(lost("query_shard_exception"), 1, id="another reason"),
+    ],
+)
+def test_a_search_is_not_sent_again_in_vain(pauses, failed, requests) -> None:
+    client = RecordingClient(lambda _name, /, **_: failed)
+    with pytest.raises(SearchBackendError, match="shards failed: disconnected"):
+        Searcher(client, index_info(), BOTH).search(SearchRequest("red fox"))
+    assert len(client.named("search")) == requests
+
+
 @pytest.mark.parametrize("mode", ["bm25", "dense", "sparse"])
 def test_a_single_leg_is_sent_without_pipeline(mode) -> None:
     client = answering(answer(raw("a#1", 3.0)))
     result = Searcher(client, index_info(), BOTH).search(SearchRequest("red fox", mode=mode))
     (call,) = client.named("search")
     assert call["index"] == "docs-v0-1"
-    assert "search_pipeline" not in call["body"]
+    assert call["body"]["search_pipeline"] == "_none"
     assert result.legs == (mode,)
     assert (result.hits[0].id, result.hits[0].chunk_id, result.hits[0].score) == ("a", "a#1", 3.0)
 

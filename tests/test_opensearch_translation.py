@@ -3,9 +3,18 @@
 import pytest
 from opensearchpy import exceptions as theirs
 
-from opensearch.errors import ClusterUnreachableError, IndexNotFoundError, SearchBackendError
+from opensearch.errors import (
+    ClusterUnreachableError,
+    ForbiddenError,
+    IndexNotFoundError,
+    SearchBackendError,
+)
 from opensearch.translation import reason, translated
 
+NO_BULK = (
+    "no permissions for [indices:data/write/bulk] and User [name=reader, backend_roles=[], "
+    "requestedTenant=null]"
+)
 NO_INDEX = {"error": {"type": "index_not_found_exception", "index": "docs", "root_cause": []}}
 NESTED = {
     "error": {
@@ -46,9 +55,41 @@ NESTED = {
             theirs.AuthorizationException(
                 403, "security_exception", {"error": {"reason": "no permissions for [bulk]"}}
             ),
-            SearchBackendError,
-            ["403", "no permissions for [bulk]", "role"],
+            ForbiddenError,
+            ["403", "the user lacks the permission bulk", "role", "docs/security.md"],
             id="403",
+        ),
+        pytest.param(
+            theirs.AuthorizationException(
+                403, "security_exception", {"error": {"reason": NO_BULK}}
+            ),
+            ForbiddenError,
+            ["the user reader lacks the permission indices:data/write/bulk"],
+            id="403 with the user",
+        ),
+        pytest.param(
+            theirs.AuthorizationException(403, "", None),
+            ForbiddenError,
+            ["403", "the server did not name"],
+            id="403 to a HEAD request",
+        ),
+        pytest.param(
+            theirs.SSLError("N/A", "[SSL: WRONG_VERSION_NUMBER] wrong version number", OSError()),
+            ClusterUnreachableError,
+            ["speaks no TLS", "http://"],
+            id="https to plain http",
+        ),
+        pytest.param(
+            theirs.SSLError("N/A", "hostname 'a' doesn't match 'b'", OSError()),
+            ClusterUnreachableError,
+            ["an address that the certificate names"],
+            id="a certificate for another name",
+        ),
+        pytest.param(
+            theirs.ConnectionError("N/A", "RemoteDisconnected('Remote end closed')", OSError()),
+            ClusterUnreachableError,
+            ["hung up", "begins with https://"],
+            id="plain http to TLS",
         ),
         pytest.param(
             theirs.NotFoundError(404, "index_not_found_exception", NO_INDEX),
@@ -71,7 +112,7 @@ NESTED = {
         pytest.param(
             theirs.TransportError(503, "OpenSearch Security not initialized.", None),
             ClusterUnreachableError,
-            ["starting", "Try again"],
+            ["starting", "Try again", "TANDEM_OPENSEARCH_STARTUP_WAIT_S"],
             id="security plugin starting",
         ),
         pytest.param(
@@ -122,6 +163,10 @@ def test_other_exceptions_pass(error) -> None:
     [
         ({"error": {"reason": "direct"}}, "direct"),
         ({"error": {"root_cause": [{"reason": "root"}]}}, "root"),
+        (
+            {"error": {"reason": "all shards failed", "root_cause": [{"reason": "not a number"}]}},
+            "not a number",
+        ),
         ({"error": "plain text"}, "plain text"),
         (NESTED, "Field 'v' is not knn_vector"),
         ({}, "boom"),

@@ -1,25 +1,54 @@
-"""``tandem evaluate`` and ``tandem quickstart``."""
+"""``tandem evaluate``, ``tandem quickstart`` and the group ``tandem train``."""
 
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from encoders.cli import EncoderChoice, encoder_options
+from opensearch.cli.lazy import LazyCommand, LazyGroup
 from opensearch.cli.progress import build_progress
-from opensearch.cli.search import fusion_from, fusion_options, show_result
+from opensearch.cli.search import (
+    fusion_from,
+    fusion_options,
+    refinement_options,
+    show_result,
+)
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
 
 if TYPE_CHECKING:
     from opensearch.index_info import IndexInfo
+    from opensearch.reranking import Searches
     from opensearch.search import Searcher
+    from opensearch.workflows.retrieval import Refinements
     from training.evaluation.datasets import JudgedQueries
     from training.evaluation.report import Report
 
 _MODES = ("bm25", "dense", "sparse", "hybrid")
+TRAINERS: Mapping[str, LazyCommand] = MappingProxyType(
+    {
+        "dense": LazyCommand(
+            "training.dense.cli:dense", "Tune a dense encoder on your own queries and documents."
+        ),
+        "sparse": LazyCommand(
+            "training.sparse.cli:sparse", "Train a sparse encoder on your own queries and documents."
+        ),
+    }
+)
+
+
+@click.group(cls=LazyGroup, lazy=TRAINERS)
+def train() -> None:
+    """Train encoders on your own data.
+
+    \b
+    Example:
+      tandem train dense run.toml
+    """
 
 
 @click.command()
@@ -60,57 +89,79 @@ _MODES = ("bm25", "dense", "sparse", "hybrid")
     show_default=True,
     help="Queries under way at a time.",
 )
+@click.option(
+    "--store",
+    is_flag=True,
+    help="Also keep the figures in the cluster (index tandem-quality), for Dashboards.",
+)
 @fusion_options
+@reports_errors
+@refinement_options
 @encoder_options
 @url_option
 @json_option
-@reports_errors
 def evaluate(
-    name: str, url: str | None, as_json: bool, encoders: EncoderChoice, **options: Any
+    name: str,
+    url: str | None,
+    as_json: bool,
+    encoders: EncoderChoice,
+    refinements: "Refinements",
+    **options: Any,
 ) -> None:
     """Measure every search mode of the index NAME against relevance judgements.
 
     Prints NDCG@10, MRR@10, recall, MAP and latency per mode, with a paired significance test
-    against BM25.
+    against BM25. With --rerank, --two-stage, --hyde or --instruction the refined search is measured
+    beside the plain one.
 
     \b
     Examples:
       tandem evaluate docs --queries my-set/ --split dev
+      tandem evaluate docs --queries my-set/ --rerank cross-encoder/ --rerank-depth 30
       tandem evaluate docs --queries queries.jsonl --qrels qrels.tsv --output report
       tandem evaluate docs --queries my-set/ --json
     """
     from opensearch.index_info import read_index_info
     from opensearch.workflows.connection import open_cluster
     from opensearch.workflows.query_encoders import open_searcher
+    from training.evaluation.datasets import open_judged
 
-    judged = _judged(options)
+    judged = open_judged(options["queries"], options["qrels"], options["split"])
     client = open_cluster(url)
     info = read_index_info(client, name)
     searcher = open_searcher(
         client, info, encoders.options, dense=encoders.dense, sparse=encoders.sparse
     )
-    report = _evaluate(client, info, searcher, judged, options)
+    refined = _refined(client, info, encoders, refinements)
+    report = _evaluate(client, info, searcher, judged, {**options, "refined": refined})
     if options["output"]:
         _save(client, info, report, options["output"])
+    if options["store"]:
+        _store(client, report)
     if as_json:
         echo_json(report.as_dict())
     else:
         _print(report)
 
 
-def _judged(options: Mapping[str, Any]) -> "JudgedQueries":
-    from training.evaluation.datasets import find_split, load_judged, load_split
+def _refined(
+    client: Any, info: "IndexInfo", encoders: EncoderChoice, refinements: "Refinements"
+) -> "dict[str, Searches]":
+    """The refined search, if any was asked for, under a name that says what it does."""
+    from opensearch.workflows.retrieval import open_retrieval
 
-    queries: Path = options["queries"]
-    if queries.is_dir():
-        if options["qrels"]:
-            split = find_split(queries, options["split"])
-            return load_judged(split.queries, options["qrels"], name=queries.name)
-        return load_split(find_split(queries, options["split"]))
-    if options["qrels"] is None:
-        msg = "--queries names a file, so --qrels is needed too (or give a BEIR folder)"
-        raise click.UsageError(msg)
-    return load_judged(queries, options["qrels"], name=queries.stem)
+    parts = refinements.names()
+    if not parts:
+        return {}
+    search = open_retrieval(
+        client,
+        info,
+        encoders.options,
+        refinements,
+        dense=encoders.dense,
+        sparse=encoders.sparse,
+    )
+    return {"+".join(("hybrid", *parts)): search}
 
 
 def _evaluate(
@@ -130,6 +181,7 @@ def _evaluate(
         fusion=fusion_from(options, info),
         filters=parse_filters(options["filters"]),
         load=Load(threads=options["concurrency"]),
+        refined=options.get("refined", {}),
     )
     return evaluate_index(client, info, searcher, judged, evaluation)
 
@@ -140,6 +192,14 @@ def _save(client: Any, info: "IndexInfo", report: "Report", folder: Path) -> Non
 
     save_report(report, folder, texts=example_texts(client, info, report))
     note(f"Report: {folder / 'report.html'}")
+
+
+def _store(client: Any, report: "Report") -> None:
+    from opensearch.measurements import QUALITY_INDEX, store_measurements
+    from training.evaluation.measurements import measurements
+
+    count = store_measurements(client, QUALITY_INDEX, measurements(report))
+    note(f"Kept {count} measurements in the index {QUALITY_INDEX}")
 
 
 def _print(report: "Report") -> None:

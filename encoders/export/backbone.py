@@ -28,17 +28,30 @@ def load_graph(
         EncoderError: The folder cannot be loaded, or lacks weights.
     """
     graph = layout.settings.graph
+    if graph.network == "static":
+        from encoders.export.static_graph import load_static_graph
+
+        return load_static_graph(folder, layout)
+    if graph.network == "prior":
+        from encoders.export.prior_graph import load_prior_graph
+
+        return load_prior_graph(folder, layout, silent_ids)
     transformer = folder / layout.files.transformer
-    backbone = _load_transformer(transformer, graph.kind, trust_remote_code=trust_remote_code)
+    backbone = load_transformer(transformer, graph.kind, trust_remote_code=trust_remote_code)
     if hasattr(backbone.config, "use_cache"):
         backbone.config.use_cache = False
     if graph.kind == "sparse":
         return sparse_graph(backbone, graph, silent_ids)
-    projections = [_load_projection(folder, entry) for entry in graph.projections]
+    projections = [load_projection(folder, entry) for entry in graph.projections]
     return dense_graph(backbone, graph, projections)
 
 
-def _load_transformer(folder: Path, kind: str, *, trust_remote_code: bool) -> Module:
+def load_transformer(folder: Path, kind: str, *, trust_remote_code: bool = False) -> Module:
+    """A network alone, adapter merged.
+
+    Raises:
+        EncoderError: The folder cannot be loaded, or lacks weights.
+    """
     adapter = read_json(folder / "adapter_config.json")
     base = folder if adapter is None else Path(str(adapter["base_model_name_or_path"]))
     model, missing = _from_pretrained(base, kind, trust_remote_code=trust_remote_code)
@@ -91,10 +104,15 @@ def _merge_adapter(model: Module, folder: Path) -> Module:
     return merged
 
 
-def _load_projection(folder: Path, projection: Projection) -> Module:
+def load_projection(folder: Path, projection: Projection) -> Module:
+    """A linear layer behind the pooling, with its weights.
+
+    Raises:
+        EncoderError: There are none, or they are of another shape.
+    """
     layer = linear_layer(projection)
     path = folder / projection.path
-    weights = _weights(path)
+    weights = weights_in(path)
     try:
         layer[0].load_state_dict({k.removeprefix("linear."): v for k, v in weights.items()})
     except RuntimeError as error:
@@ -103,7 +121,12 @@ def _load_projection(folder: Path, projection: Projection) -> Module:
     return layer
 
 
-def _weights(folder: Path) -> dict[str, Any]:
+def weights_in(folder: Path) -> dict[str, Any]:
+    """Weights of one module, from its safetensors or older file.
+
+    Raises:
+        EncoderError: There are none.
+    """
     import torch
     from safetensors.torch import load_file
 

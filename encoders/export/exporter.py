@@ -20,7 +20,10 @@ from encoders.export.folder import (
     ExportDescription,
     write_description,
 )
-from encoders.export.parity import check_parity
+from encoders.export.onnx_edit import INLINE_BYTES, finish_graph
+from encoders.export.options import Precision
+from encoders.export.parity import Parity, check_parity
+from encoders.export.precision import exported_fingerprint
 from encoders.model import Model
 from encoders.onnx_runner import INPUTS, OnnxRunner
 from encoders.torch_runner import TorchRunner
@@ -28,11 +31,10 @@ from encoders.torch_runner import TorchRunner
 logger = logging.getLogger(__name__)
 
 # Part of the cache's path: raise it when the graphs or the exporter's settings change.
-EXPORT_VERSION = 1
-OPSET = 20
-_OUTPUTS = {"dense": "sentence_embedding", "sparse": "sparse_embedding"}
-# Protocol buffers end at 2 GiB; larger weights lie in a file beside the graph.
-_EXTERNAL_DATA_BYTES = 1_500_000_000
+EXPORT_VERSION = 2
+# The newest that the runtime of ML Commons knows, too: one graph serves every target.
+OPSET = 18
+OUTPUTS = {"dense": "sentence_embedding", "sparse": "sparse_embedding"}
 
 
 def cached_export(model: Model, *, trust_remote_code: bool = False) -> Path:
@@ -47,13 +49,16 @@ def cached_export(model: Model, *, trust_remote_code: bool = False) -> Path:
     return build_once(target, build)
 
 
-def export_model(model: Model, folder: Path, *, trust_remote_code: bool = False) -> None:
-    """Export a model into a folder that loads without PyTorch.
+def export_model(model: Model, folder: Path, *, trust_remote_code: bool = False) -> Parity:
+    """Export a model in float32 into a folder that loads without PyTorch.
 
     Args:
         model: A model read from its source files.
         folder: An existing folder; it gets graph, tokenizer and description.
         trust_remote_code: Whether code that ships with the model may run.
+
+    Returns:
+        How close the export is to the original.
 
     Raises:
         ParityError: The exported graph differs from the original; no description is written.
@@ -61,32 +66,49 @@ def export_model(model: Model, folder: Path, *, trust_remote_code: bool = False)
     """
     graph = model.load_graph(trust_remote_code=trust_remote_code)
     path = folder / GRAPH
-    write_graph(graph, path, output=_OUTPUTS[model.settings.graph.kind])
+    write_graph(graph, path, output=OUTPUTS[model.settings.graph.kind])
+    finish_graph(path)
     parity = check_parity(
         TorchRunner.load(graph, "cpu"),
         OnnxRunner.load(path, "cpu"),
         vocabulary=model.tokenizer.vocabulary_size,
         max_tokens=model.settings.text.max_tokens,
     )
+    describe_export(model, folder, parity)
+    return parity
+
+
+def describe_export(
+    model: Model, folder: Path, parity: Parity, precision: Precision = "fp32"
+) -> None:
+    """Write what stands beside a graph: tokenizer, description, weights of queries."""
     (folder / TOKENIZER).write_text(model.tokenizer.portable(), encoding="utf-8")
     _write_query_weights(model, folder)
     write_description(
         folder,
         ExportDescription(
             model=model.name,
-            graph_fingerprint=model.graph_fingerprint,
+            graph_fingerprint=exported_fingerprint(model, precision, parity),
             tokenizer_digest=model.tokenizer_digest,
             settings=model.settings,
             parity=asdict(parity),
+            precision=precision,
         ),
     )
 
 
-def write_graph(graph: Any, path: Path, *, output: str, opset: int = OPSET) -> None:
+def write_graph(
+    graph: Any,
+    path: Path,
+    *,
+    output: str,
+    opset: int = OPSET,
+) -> None:
     """Export a module that takes ids and mask, with free batch size and length.
 
     Args:
-        graph: A ``torch.nn.Module`` on the CPU.
+        graph: A ``torch.nn.Module`` on the CPU whose ``forward`` takes ``input_ids`` and
+            ``attention_mask``, both ``[B, L]`` int64.
         path: The ``.onnx`` file to write.
         output: Name of its output. Not ``embedding``: ONNX Runtime finds that name twice.
         opset: Version of the operator set.
@@ -97,7 +119,7 @@ def write_graph(graph: Any, path: Path, *, output: str, opset: int = OPSET) -> N
     import torch
 
     dimensions = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", min=2)}
-    size = sum(p.numel() * p.element_size() for p in graph.parameters())
+    size = sum(tensor.nbytes for tensor in graph.state_dict().values())
     try:
         with _quiet():
             torch.onnx.export(
@@ -110,7 +132,7 @@ def write_graph(graph: Any, path: Path, *, output: str, opset: int = OPSET) -> N
                 input_names=list(INPUTS),
                 output_names=[output],
                 dynamic_shapes=dict.fromkeys(INPUTS, dimensions),
-                external_data=size > _EXTERNAL_DATA_BYTES,
+                external_data=size > INLINE_BYTES,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         msg = f"The model cannot be exported to ONNX ({error}). Use --runtime torch for it."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders.errors import EncoderError
+from encoders.export.options import Precision
 from encoders.layout import read_json
 from encoders.settings import ModelSettings
 
@@ -26,10 +27,12 @@ class ExportDescription:
 
     Attributes:
         model: Name of the model it was exported from.
-        graph_fingerprint: Of the source files; the same for PyTorch and ONNX.
+        graph_fingerprint: Of the source files; the same for PyTorch and ONNX, unless the weights
+            were quantised.
         tokenizer_digest: Of the source's tokenizer.
         settings: How texts become vectors.
         parity: How close the export came to the original.
+        precision: Of the weights: ``fp32``, ``fp16`` or ``int8``.
     """
 
     model: str
@@ -37,6 +40,7 @@ class ExportDescription:
     tokenizer_digest: str
     settings: ModelSettings
     parity: dict[str, Any]
+    precision: Precision = "fp32"
 
 
 def is_export(folder: Path) -> bool:
@@ -53,6 +57,7 @@ def write_description(folder: Path, description: ExportDescription) -> None:
         "tokenizer_digest": description.tokenizer_digest,
         "settings": description.settings.as_dict(),
         "parity": description.parity,
+        "precision": description.precision,
     }
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
@@ -75,6 +80,7 @@ def read_description(folder: Path) -> ExportDescription:
             tokenizer_digest=value["tokenizer_digest"],
             settings=ModelSettings.from_dict(value["settings"]),
             parity=value["parity"],
+            precision=value.get("precision", "fp32"),  # absent before there was a choice
         )
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{folder / DESCRIPTION} cannot be read: {error!r}. Export the model again."

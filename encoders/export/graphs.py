@@ -43,11 +43,12 @@ def sparse_graph(backbone: Module, settings: GraphSettings, silent_ids: Sequence
 
     def forward(ids: Tensor, mask: Tensor) -> Tensor:
         logits = backbone(input_ids=ids, attention_mask=mask).logits
+        # A network of float16 weights ends here; what follows is computed in float32.
         masked = logits * mask.unsqueeze(-1).to(logits.dtype)
         if settings.splade_pooling == "sum":
-            return activate(masked).sum(1) * module.keep
+            return activate(masked.float()).sum(1) * module.keep
         # The activation never decreases: the maximum may be taken first, so it works on [B, V].
-        return activate(masked.amax(1)) * module.keep
+        return activate(masked.amax(1).float()) * module.keep
 
     module = _as_module(forward, [backbone])
     module.register_buffer("keep", keep)

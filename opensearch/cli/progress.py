@@ -1,7 +1,7 @@
 """Progress of a build: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -88,3 +88,21 @@ def build_progress() -> Iterator[PlainProgress | BarProgress]:
         yield BarProgress(bar)
     finally:
         bar.stop()
+
+
+@contextmanager
+def counting(label: str, total: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar for a loop of known length, on a terminal; elsewhere ``None``.
+
+    Yields:
+        Takes the number done and the total.
+    """
+    if not stderr_is_terminal():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done, _: bar.update(task, completed=done)

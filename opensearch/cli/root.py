@@ -1,61 +1,61 @@
-"""The ``tandem`` command: a group that imports a command's module only when it is called."""
+"""The ``tandem`` command."""
 
-import importlib
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import click
 
-# Command name -> module:object. Nothing here imports a model library, so `--help` is instant.
-COMMANDS: Mapping[str, str] = MappingProxyType(
+from opensearch.cli.lazy import LazyCommand, LazyGroup
+
+# Nothing here imports a model library, so `--help` is instant.
+COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
     {
-        "quickstart": "training.cli:quickstart",
-        "engine": "opensearch.cli.engine:engine",
-        "index": "ingest.cli:index",
-        "search": "opensearch.cli.search:search",
-        "evaluate": "training.cli:evaluate",
-        "encode": "encoders.cli:encode",
-        "doctor": "opensearch.cli.doctor:doctor",
+        "quickstart": LazyCommand(
+            "training.cli:quickstart",
+            "Start a node, index a corpus, compare all modes, explain three queries.",
+        ),
+        "engine": LazyCommand("opensearch.cli.engine:engine", "Run a local OpenSearch node."),
+        "index": LazyCommand(
+            "ingest.cli:index", "Index a corpus: text, dense vectors and sparse token weights."
+        ),
+        "search": LazyCommand(
+            "opensearch.cli.search:search", "Search an index by words, meaning, or both."
+        ),
+        "evaluate": LazyCommand(
+            "training.cli:evaluate", "Measure every search mode against relevance judgements."
+        ),
+        "tune": LazyCommand(
+            "training.tuning.cli:tune", "Fit the fusion of an index to judged dev queries."
+        ),
+        "train": LazyCommand("training.cli:train", "Train encoders on your own data."),
+        "models": LazyCommand(
+            "opensearch.cli.models:models",
+            "Run encoders in the cluster: push, list, deploy, delete.",
+        ),
+        "pipelines": LazyCommand(
+            "opensearch.cli.pipelines:pipelines",
+            "Keep ingest and search pipelines as one file declares them.",
+        ),
+        "dashboards": LazyCommand(
+            "opensearch.cli.dashboards:dashboards",
+            "Bring search quality and ready queries into OpenSearch Dashboards.",
+        ),
+        "encode": LazyCommand("encoders.cli:encode", "Show what the encoders make of a text."),
+        "export": LazyCommand(
+            "encoders.export.cli:export", "Export a model as one graph, checked against PyTorch."
+        ),
+        "serve": LazyCommand(
+            "serving.cli:serve", "Serve encoders over HTTP, texts of all clients batched together."
+        ),
+        "doctor": LazyCommand(
+            "opensearch.cli.doctor:doctor", "Check what is installed and which cluster answers."
+        ),
     }
 )
-# One line each, so that the overview needs no import at all; a test holds them to the docstrings.
-SUMMARIES: Mapping[str, str] = MappingProxyType(
-    {
-        "quickstart": "Start a node, index a corpus, compare all modes, explain three queries.",
-        "engine": "Run a local OpenSearch node.",
-        "index": "Index a corpus: text, dense vectors and sparse token weights.",
-        "search": "Search an index by words, meaning, or both.",
-        "evaluate": "Measure every search mode against relevance judgements.",
-        "encode": "Show what the encoders make of a text.",
-        "doctor": "Check what is installed and which cluster answers.",
-    }
-)
 
 
-class LazyGroup(click.Group):
-    """Lists commands from a table and loads one when it is wanted."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module and return the command."""
-        target = COMMANDS.get(cmd_name)
-        if target is None:
-            return None
-        module, _, attribute = target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Print the table without importing the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUMMARIES.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tandem-search", prog_name="tandem")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, on stderr.")
 def main(verbose: bool) -> None:

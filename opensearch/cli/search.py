@@ -2,6 +2,9 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +14,7 @@ from opensearch.cli.support import echo_json, json_option, note, reports_errors,
 
 if TYPE_CHECKING:
     from opensearch.hits import SearchResult
+    from opensearch.workflows.retrieval import Refinements
 
 _SNIPPET = 300
 
@@ -21,10 +25,14 @@ def fusion_options(command: Any) -> Any:
         (
             click.option(
                 "--fusion",
-                type=click.Choice(["minmax", "rrf"]),
-                default="minmax",
-                show_default=True,
-                help="How the legs of a hybrid query become one ranking.",
+                type=click.Choice(["minmax", "l2", "zscore", "rrf"]),
+                help="How the legs of a hybrid query become one ranking.  [default: what "
+                "`tandem tune` found for the index, else minmax]",
+            ),
+            click.option(
+                "--combination",
+                type=click.Choice(["arithmetic", "geometric", "harmonic"]),
+                help="Mean of the scaled scores of the legs.  [default: as for --fusion]",
             ),
             click.option(
                 "--weights",
@@ -34,21 +42,88 @@ def fusion_options(command: Any) -> Any:
             click.option(
                 "--rank-constant",
                 type=click.IntRange(1, 10_000),
-                default=60,
-                show_default=True,
-                help="The k of reciprocal rank fusion.",
+                help="The k of reciprocal rank fusion.  [default: 60]",
             ),
             click.option(
                 "--depth",
                 type=click.IntRange(1, 10_000),
-                default=100,
-                show_default=True,
-                help="Candidates taken from each leg.",
+                help="Candidates taken from each leg.  [default: 100]",
             ),
         )
     ):
         command = option(command)
     return command
+
+
+def refinement_options(command: Any) -> Any:
+    """The options that put something around a search; the command takes ``refinements``."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **values: Any) -> Any:
+        from opensearch.workflows.retrieval import Refinements
+
+        names = [field.name for field in fields(Refinements)]
+        chosen = Refinements(**{name: values.pop(name) for name in names})
+        return command(*args, refinements=chosen, **values)
+
+    for option in reversed(_REFINEMENTS):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+_PROMPT = click.Path(exists=True, dir_okay=False, path_type=Path)
+_REFINEMENTS = (
+    click.option(
+        "--rerank",
+        "reranker",
+        metavar="MODEL",
+        help="Cross-encoder (folder or hub id) that orders the first hits anew.",
+    ),
+    click.option(
+        "--rerank-depth",
+        "candidates",
+        type=click.IntRange(1, 1000),
+        default=50,
+        show_default=True,
+        help="Hits the cross-encoder reads.",
+    ),
+    click.option(
+        "--two-stage",
+        is_flag=True,
+        help="Find documents by their coarse chunks, then passages inside them "
+        "(an index built with --chunking two-level).",
+    ),
+    click.option(
+        "--stage-documents",
+        "documents",
+        type=click.IntRange(1, 200),
+        default=100,
+        show_default=True,
+        help="Documents the coarse stage hands on.",
+    ),
+    click.option(
+        "--llm",
+        metavar="MODEL@URL",
+        help="OpenAI-compatible endpoint for --hyde and --instruction auto; its key is read from "
+        "TANDEM_LLM_KEY.",
+    ),
+    click.option(
+        "--hyde",
+        type=click.IntRange(0, 8),
+        default=0,
+        help="Let the LLM write so many answers and search with their vectors too.",
+    ),
+    click.option("--hyde-prompt", type=_PROMPT, help="Your own prompt; {query} stands for it."),
+    click.option(
+        "--instruction",
+        metavar="TEXT",
+        help="What the dense model is told to look for; auto: the LLM says it for each query. "
+        "Only for models that take instructions.",
+    ),
+    click.option(
+        "--instruction-prompt", type=_PROMPT, help="Your own prompt; {query} stands for it."
+    ),
+)
 
 
 def fusion_from(values: Mapping[str, Any], info: Any) -> Any:
@@ -58,15 +133,14 @@ def fusion_from(values: Mapping[str, Any], info: Any) -> Any:
     from opensearch.fusion import parse_weights
     from opensearch.workflows.query_encoders import default_fusion
 
-    fusion = default_fusion(info)
-    weights = parse_weights(values["weights"]) if values["weights"] else fusion.weights
-    return replace(
-        fusion,
-        method=values["fusion"],
-        weights=weights,
-        rank_constant=values["rank_constant"],
-        depth=values["depth"],
-    )
+    fusion = default_fusion(info, values["fusion"])
+    chosen = {
+        "combination": values["combination"],
+        "weights": parse_weights(values["weights"]) if values["weights"] else None,
+        "rank_constant": values["rank_constant"],
+        "depth": values["depth"],
+    }
+    return replace(fusion, **{name: value for name, value in chosen.items() if value is not None})
 
 
 @click.command()
@@ -93,11 +167,28 @@ def fusion_from(values: Mapping[str, Any], info: Any) -> Any:
 @click.option("--explain", is_flag=True, help="Show each leg's score and the heaviest tokens.")
 @click.option("--mask-pii", is_flag=True, help="Mask personal data in the query first.")
 @click.option("--ef-search", type=click.IntRange(1, 10_000), help="HNSW candidates to look at.")
+@click.option(
+    "--by-model",
+    is_flag=True,
+    help="Let the models of the cluster encode the query: those that the index's pipelines name.",
+)
+@click.option(
+    "--dense-model-id", metavar="NAME", help="With this dense model of the cluster (name or id)."
+)
+@click.option(
+    "--sparse-model-id", metavar="NAME", help="With this sparse model of the cluster (name or id)."
+)
+@click.option(
+    "--sparse-analyzer",
+    type=click.Choice(["bert-uncased", "mbert-uncased"]),
+    help="With this analyzer of the cluster instead of a sparse model (inference-free models).",
+)
 @fusion_options
+@reports_errors
+@refinement_options
 @encoder_options
 @url_option
 @json_option
-@reports_errors
 def search(
     name: str,
     query: str,
@@ -111,6 +202,7 @@ def search(
     url: str | None,
     as_json: bool,
     encoders: EncoderChoice,
+    refinements: "Refinements",
     **options: Any,
 ) -> None:
     """Search the index NAME for QUERY by words, meaning, or both.
@@ -120,17 +212,23 @@ def search(
       tandem search docs "how do I get my money back"
       tandem search docs "연회비 환급" --mode bm25 --filter lang=ko
       tandem search docs "E-4012" --explain
+      tandem search docs "lost card" --by-model
     """
     from opensearch.filters import parse_filters
     from opensearch.index_info import read_index_info
     from opensearch.plan import SearchRequest
     from opensearch.workflows.connection import open_cluster
-    from opensearch.workflows.query_encoders import open_searcher
+    from opensearch.workflows.retrieval import open_retrieval
 
     client = open_cluster(url)
     info = read_index_info(client, name)
-    searcher = open_searcher(
-        client, info, encoders.options, dense=encoders.dense, sparse=encoders.sparse
+    searcher = _by_model(client, info, options, refinements) or open_retrieval(
+        client,
+        info,
+        encoders.options,
+        refinements,
+        dense=encoders.dense,
+        sparse=encoders.sparse,
     )
     result = searcher.search(
         SearchRequest(
@@ -152,6 +250,23 @@ def search(
         show_result(result, explain=explain)
 
 
+def _by_model(
+    client: Any, info: Any, options: Mapping[str, Any], refinements: "Refinements"
+) -> Any:
+    """A searcher that leaves encoding to the cluster, where that was asked for."""
+    from opensearch.errors import SettingsError
+    from opensearch.workflows.query_models import ModelChoice, open_model_searcher
+
+    names = ("dense_model_id", "sparse_model_id", "sparse_analyzer")
+    choice = ModelChoice(*(options[name] for name in names))
+    if not options["by_model"] and choice == ModelChoice():
+        return None
+    if refinements.names():
+        msg = f"{', '.join(refinements.names())} and models of the cluster exclude each other"
+        raise SettingsError(msg)
+    return open_model_searcher(client, info, choice)
+
+
 def _masked(query: str) -> str:
     from ingest.masking import mask_text
 
@@ -169,14 +284,16 @@ def show_result(result: "SearchResult", *, explain: bool) -> None:
         click.echo(f"query tokens: {_tokens(result.query_tokens)}\n")
     for hit in result.hits:
         click.secho(f"{hit.rank:>3}. {hit.title or hit.id}", bold=True, nl=False)
-        click.echo(f"  [{hit.id}]  {hit.score:.4f}")
+        moved = "" if hit.first_rank is None else f"  (was {hit.first_rank})"
+        click.echo(f"  [{hit.id}]  {hit.score:.4f}{moved}")
         click.echo(f"     {_snippet(hit)}")
         if explain:
             scores = "  ".join(f"{leg} {score:.4f}" for leg, score in hit.legs.items())
             click.echo(f"     legs: {scores or 'none'}")
             if hit.tokens:
                 click.echo(f"     document tokens: {_tokens(hit.tokens)}")
-    note(f"{', '.join(result.legs)} in {result.encode_ms + result.search_ms:.0f} ms")
+    spent = result.encode_ms + result.search_ms + result.rerank_ms
+    note(f"{', '.join(result.legs)} in {spent:.0f} ms")
 
 
 def _snippet(hit: Any) -> str:

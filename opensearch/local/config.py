@@ -197,6 +197,8 @@ def _ml_settings() -> dict[str, Any]:
     return {
         f"{prefix}.only_run_on_ml_node": False,
         f"{prefix}.native_memory_threshold": 100,
+        # The garbage of a model's upload fills a heap of 1 GB beyond what it allows by default.
+        f"{prefix}.jvm_heap_memory_threshold": 100,
         f"{prefix}.model_access_control_enabled": False,
         f"{prefix}.allow_registering_model_via_url": True,
         f"{prefix}.allow_registering_model_via_local_file": True,

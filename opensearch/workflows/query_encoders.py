@@ -8,7 +8,7 @@ from encoders.lexical import NAME as LEXICAL
 from encoders.lexical import LexicalEncoder
 from encoders.registry import LoadOptions, load_dense, load_sparse
 from opensearch.encoder_store import load_state
-from opensearch.fusion import Bounds, Fusion, Leg, dense_bounds
+from opensearch.fusion import Bounds, Fusion, Leg, Method, dense_bounds
 from opensearch.index_info import IndexInfo
 from opensearch.plan import QueryEncoders
 from opensearch.search import Searcher
@@ -35,14 +35,37 @@ def open_searcher(
         EncoderMismatchError: A loaded encoder is not the one that built the index.
         EncoderError: A model cannot be loaded.
     """
+    encoders = load_query_encoders(client, info, options, dense=dense, sparse=sparse)
+    return Searcher(client, info, encoders)
+
+
+def load_query_encoders(
+    client: Any,
+    info: IndexInfo,
+    options: LoadOptions,
+    *,
+    dense: str | None = None,
+    sparse: str | None = None,
+) -> QueryEncoders:
+    """The query side of an index: the encoders its ``_meta`` names, and its word statistics.
+
+    Args:
+        client: The client.
+        info: The index.
+        options: How models are loaded.
+        dense: Load the dense encoder from here instead; it must be the same model.
+        sparse: The same for the sparse encoder.
+
+    Raises:
+        EncoderError: A model cannot be loaded.
+    """
     options = stored_options(info, options)
     token_weights = stored_sparse(client, info.sparse, sparse, options)
-    encoders = QueryEncoders(
+    return QueryEncoders(
         dense=_dense(info.dense, dense, options),
         sparse=token_weights,
         words=_words(client, info, token_weights),
     )
-    return Searcher(client, info, encoders)
 
 
 def _words(client: Any, info: IndexInfo, sparse: SparseEncoder | None) -> LexicalEncoder | None:
@@ -72,6 +95,7 @@ def stored_sparse(
     return load_sparse(model or identity.model, options)  # type: ignore[union-attr]
 
 
+FUSION_NOTE = "fusion"
 # Options that change what an encoder gives: an index remembers them, so that nobody has to.
 _REMEMBERED = (
     "revision",
@@ -99,7 +123,17 @@ def stored_options(info: IndexInfo | None, options: LoadOptions) -> LoadOptions:
     return replace(options, **missing)
 
 
-def default_fusion(info: IndexInfo) -> Fusion:
-    """The fusion an index is searched with when nothing else is asked for."""
+def default_fusion(info: IndexInfo, method: Method | None = None) -> Fusion:
+    """The fusion an index is searched with when nothing else is asked for.
+
+    What ``tandem tune`` found for the index, else the project's defaults.
+
+    Args:
+        info: The index.
+        method: Fuse by this method; what was tuned for another says nothing about it.
+    """
+    stored = info.notes.get(FUSION_NOTE)
+    if stored and method in (None, stored["method"]):
+        return Fusion.from_dict(stored)
     bounds: dict[Leg, Bounds] = {"dense": dense_bounds(info.notes.get("dense_floor"))}
-    return Fusion(bounds=bounds)
+    return Fusion(method=method or "minmax", bounds=bounds)

@@ -173,6 +173,27 @@ def load_split(split: Split) -> JudgedQueries:
     return load_judged(split.queries, split.qrels, name=split.name)
 
 
+def open_judged(queries: Path, qrels: Path | None, split: str | None) -> JudgedQueries:
+    """Queries and judgements as a user names them.
+
+    Args:
+        queries: A BEIR folder, or a file of queries.
+        qrels: A file of judgements; in a BEIR folder the split names it.
+        split: Which judgements of a BEIR folder.
+
+    Raises:
+        EvaluationError: They cannot be found or read.
+    """
+    if not queries.is_dir():
+        if qrels is None:
+            msg = f"{queries} is a file of queries, so a file of judgements (qrels) is needed too"
+            raise EvaluationError(msg)
+        return load_judged(queries, qrels, name=queries.stem)
+    if qrels is not None:
+        return load_judged(find_split(queries, split).queries, qrels, name=queries.name)
+    return load_split(find_split(queries, split))
+
+
 def find_split(folder: str | Path, split: str | None = None) -> Split:
     """Find queries and judgements in a BEIR folder.
 

@@ -1,6 +1,6 @@
 """Evaluate an index: every mode over the same judged queries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,7 @@ from opensearch.capabilities import detect
 from opensearch.fusion import Fusion
 from opensearch.index_info import IndexInfo
 from opensearch.plan import MODES, Mode, SearchRequest
-from opensearch.search import Searcher
+from opensearch.reranking import Searches
 from opensearch.translation import translated
 from training.evaluation.datasets import JudgedQueries
 from training.evaluation.report import Context, Report, installed_versions
@@ -31,6 +31,7 @@ class EvaluationOptions:
         filters: Clauses every query is restricted by.
         load: Warm-up and concurrency.
         size: Hits per query.
+        refined: Further searches by name, such as ``hybrid+rerank``, run in hybrid mode.
     """
 
     modes: Sequence[Mode] = MODES
@@ -38,12 +39,13 @@ class EvaluationOptions:
     filters: Sequence[dict[str, Any]] = ()
     load: Load = field(default_factory=Load)
     size: int = EVALUATED_DEPTH
+    refined: Mapping[str, Searches] = field(default_factory=dict)
 
 
 def evaluate_index(
     client: Any,
     info: IndexInfo,
-    searcher: Searcher,
+    searcher: Searches,
     judged: JudgedQueries,
     options: EvaluationOptions,
 ) -> Report:
@@ -63,11 +65,13 @@ def evaluate_index(
         mode: run_mode(judged, _search(searcher, mode, options), load=options.load)
         for mode in options.modes
     }
+    for name, search in options.refined.items():
+        results[name] = run_mode(judged, _search(search, "hybrid", options), load=options.load)
     return compare_modes(results, context=_context(client, info, options))
 
 
 def _search(
-    searcher: Searcher, mode: Mode, options: EvaluationOptions
+    searcher: Searches, mode: Mode, options: EvaluationOptions
 ) -> Callable[[str], Searched]:
     def search(text: str) -> Searched:
         request = SearchRequest(
@@ -82,7 +86,7 @@ def _search(
         left_out = result.left_out.items() if mode == "hybrid" else ()
         notes = tuple(f"the {leg} leg was left out: {why}" for leg, why in left_out)
         hits = [(hit.id, hit.score) for hit in result.hits]
-        return Searched(hits, result.encode_ms, result.search_ms, notes)
+        return Searched(hits, result.encode_ms, result.search_ms + result.rerank_ms, notes)
 
     return search
 

@@ -70,7 +70,8 @@ def compare_modes(
     """Put modes side by side and test every difference from the baseline.
 
     Every mode is compared with the baseline, and ``hybrid``, if it is among them, with the best
-    single leg too; all comparisons are corrected together.
+    single leg too, and refined forms of it (``hybrid+…``) with it; all comparisons are corrected
+    together.
 
     Args:
         results: Mode -> its result, all over the same queries; the order is kept.
@@ -85,6 +86,8 @@ def compare_modes(
     opponents = [(mode, baseline) for mode in results if mode != baseline]
     if best_leg is not None and best_leg != baseline:
         opponents.append((HYBRID, best_leg))
+    if HYBRID in results:
+        opponents += [(mode, HYBRID) for mode in results if mode.startswith(f"{HYBRID}+")]
     return Report(
         context=context or Context(),
         judged=results[baseline].judged,

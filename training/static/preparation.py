@@ -1,0 +1,122 @@
+"""From texts to everything a leg's training starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from encoders.base import FloatMatrix
+from encoders.lexical import PieceVocabulary
+from encoders.tokenization import TextTokenizer
+from training.run_folder import write_atomically
+from training.static.config import DenseLeg, SparseLeg, StaticConfig
+from training.static.examples import Examples, read_examples
+from training.static.sources import all_texts, further_documents, train_sources
+from training.static.token_rows import TokenRows, tokenized
+from training.static.tokenizer import train_tokenizer
+from training.static.weighting import inverse_frequencies, latent_vectors
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# A token in every document still says a little.
+_LEAST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a leg starts from.
+
+    Attributes:
+        tokenizer: Made from the corpus.
+        sets: Training sets as token ids.
+        vectors: A unit vector for each token, from the corpus, ``[V, d]``.
+        idf: Inverse document frequency of each token, ``[V]``.
+        content: 1 for each token that bears content, ``[V]``.
+        average_length: Content tokens of a document, on average.
+    """
+
+    tokenizer: "Tokenizer"
+    sets: tuple[Examples, ...]
+    vectors: FloatMatrix
+    idf: npt.NDArray[np.float32]
+    content: npt.NDArray[np.float32]
+    average_length: float
+
+    @property
+    def log_weights(self) -> npt.NDArray[np.float32]:
+        """Logarithm of each token's weight in the mean at the start: its IDF."""
+        weights: npt.NDArray[np.float32] = np.log(np.maximum(self.idf, _LEAST_WEIGHT))
+        return weights
+
+
+def prepare(config: StaticConfig, leg: DenseLeg | SparseLeg, kept: Path) -> Prepared:
+    """Train the tokenizer, read the data as token ids, and start the vectors.
+
+    Args:
+        config: The run.
+        leg: Which model.
+        kept: File of the tokenizer: made once, and read again when a run is resumed.
+
+    Raises:
+        TrainingError: The data is missing or faulty.
+    """
+    tokenizer = _tokenizer(config, leg, kept)
+    training = config.training
+    sets = tuple(
+        read_examples(source, tokenizer, config.model.max_tokens, training.hard_negatives)
+        for source in train_sources(config.data)
+    )
+    size = tokenizer.get_vocab_size()
+    further = TokenRows.of(
+        tokenized(tokenizer, further_documents(config.data), config.model.max_tokens)
+    )
+    documents, joined = _counts(sets, further, size)
+    content = _content(tokenizer)
+    return Prepared(
+        tokenizer=tokenizer,
+        sets=sets,
+        vectors=latent_vectors(joined, config.model.width, training.seed),
+        idf=inverse_frequencies(documents),
+        content=content,
+        average_length=max(1e-9, float((documents @ content).mean())),
+    )
+
+
+def _tokenizer(config: StaticConfig, leg: DenseLeg | SparseLeg, kept: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    if not kept.is_file():
+        made = train_tokenizer(lambda: all_texts(config.data), leg.tokenizer, leg.vocabulary)
+        write_atomically(kept, made.to_str())
+    return Tokenizer.from_str(kept.read_text(encoding="utf-8"))
+
+
+def _counts(sets: Sequence[Examples], further: TokenRows, size: int) -> tuple[Any, Any]:
+    """Counts of documents, and the same with each query appended to its positives.
+
+    Queries beside their documents are the only link between words that mean the same, or between
+    two languages.
+    """
+    from scipy.sparse import csr_matrix, vstack
+
+    documents = [entry.documents.counts(size) for entry in sets]
+    joined = []
+    for entry, counts in zip(sets, documents, strict=True):
+        links = [(row, q) for q, rows in enumerate(entry.positives) for row in rows]
+        rows, queries = np.asarray(links).T
+        shape = (len(entry.documents), len(entry.queries))
+        link = csr_matrix((np.ones(len(links), np.float32), (rows, queries)), shape=shape)
+        joined.append(counts + link @ entry.queries.counts(size))
+    if len(further):
+        documents.append(further.counts(size))
+        joined.append(documents[-1])
+    return vstack(documents).tocsr(), vstack(joined).tocsr()
+
+
+def _content(tokenizer: "Tokenizer") -> npt.NDArray[np.float32]:
+    text = TextTokenizer(tokenizer.to_str(), 1_000_000, special_tokens=False)
+    return PieceVocabulary("", text).content.astype(np.float32)
