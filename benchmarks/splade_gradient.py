@@ -48,7 +48,7 @@ def main() -> None:
 
 def _in_a_process(way: str, folder: str) -> dict[str, float]:
     command = [sys.executable, __file__, *sys.argv[1:], "--way", way, "--folder", folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -128,7 +128,7 @@ def _step(arguments: argparse.Namespace) -> Callable[[], float]:
 def _records(arguments: argparse.Namespace) -> list[Any]:
     from training.data.records import TrainingRecord
 
-    draw = random.Random(SEED)  # noqa: S311
+    draw = random.Random(SEED)
 
     def text() -> str:
         words = draw.choices(range(arguments.vocabulary - 5), k=arguments.tokens - 2)

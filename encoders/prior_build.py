@@ -44,6 +44,8 @@ class PriorOptions:
         max_tokens: Longest input; ``None`` is the sentence encoder's own limit.
         top_k: Entries a document keeps.
         words: Ids a document may be expanded to; ``None`` takes the vocabulary's whole words.
+        corpus_words: Take only words that the corpus holds: faster, but a query's word that no
+            document holds then finds nothing.
     """
 
     expansion_rank: int = 70
@@ -53,6 +55,7 @@ class PriorOptions:
     max_tokens: int | None = None
     top_k: int | None = DEFAULT_TOP_K
     words: tuple[int, ...] | None = None
+    corpus_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,9 @@ def untrained_head(parts: PriorParts, settings: PriorSettings, options: PriorOpt
     """The head's first tensors: BM25, and words near the document by the encoder itself."""
     vocabulary = piece_vocabulary(parts.model, settings.max_tokens)
     words = options.words or tuple(expandable_words(vocabulary))
+    if options.corpus_words:
+        seen = parts.statistics.document_frequencies
+        words = tuple(number for number in words if seen[number])
     if not words:
         msg = f"The vocabulary of {parts.model.name} holds no whole word to expand to"
         raise EncoderError(msg)

@@ -136,6 +136,10 @@ class Fusion:
         shares[heaviest] = round(1.0 - (sum(shares) - shares[heaviest]), 6)
         return shares
 
+    def weighs_equally(self, legs: Sequence[Leg]) -> bool:
+        """Whether all of these legs have the same weight."""
+        return len({self.weights.get(leg, 0.0) for leg in legs}) <= 1
+
     def bounds_of(self, leg: Leg) -> Bounds:
         """The bounds of one leg."""
         return self.bounds.get(leg, Bounds())
@@ -177,6 +181,8 @@ def fuse(rankings: Mapping[Leg, Ranking], fusion: Fusion) -> list[tuple[str, flo
     """
     legs = [leg for leg in LEGS if leg in rankings]
     weights = fusion.normalised_weights(legs)
+    if fusion.method == "rrf" and fusion.weighs_equally(legs):
+        weights = [1.0] * len(legs)  # the server's plain sum, which knows no weights
     found: dict[str, list[tuple[float, float]]] = {}
     for leg, weight in zip(legs, weights, strict=True):
         ranking = rankings[leg][: fusion.depth]

@@ -12,7 +12,7 @@ def fusion_pipeline(fusion: Fusion, legs: Sequence[Leg]) -> dict[str, Any]:
     if fusion.method == "rrf":
         combination: dict[str, Any] = {"technique": "rrf", "rank_constant": fusion.rank_constant}
         # 2.19 knows no weights here, and equal ones (thirds differ once rounded) need none.
-        if len({fusion.weights.get(leg, 0.0) for leg in legs}) > 1:
+        if not fusion.weighs_equally(legs):
             combination["parameters"] = {"weights": weights}
         return {
             "phase_results_processors": [{"score-ranker-processor": {"combination": combination}}]

@@ -195,12 +195,13 @@ class Searcher:
         return companion if leg == "sparse" and companion else self._info.physical
 
     def _send(self, index: str, body: Body) -> list[dict[str, Any]]:
+        answer = self._ask(index, body)
         for pause in _PAUSES_S:
-            answer = self._ask(index, body)
             if not _lost_a_node(answer):
                 break
             logger.debug("a node was lost while it answered; asking again in %.1f s", pause)
             time.sleep(pause)
+            answer = self._ask(index, body)
         return read_hits(answer)
 
     def _ask(self, index: str, body: Body) -> Any:

@@ -88,6 +88,41 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
             stop_engine(name, state_root=state)
 
 
+_SPARSE_RUN = """
+output = "runs/sparse"
+[data]
+train = [{ path = "pairs.jsonl" }]
+corpus = ["my-set"]
+dev = [{ path = "my-set", split = "dev" }]
+[head]
+words = "corpus"
+expansion_rank = 5
+[training]
+steps = 2
+batch_size = 2
+[gates]
+min_active = 1
+"""
+
+
+_STATIC_RUN = """
+output = "runs/static"
+[data]
+train = [{ path = "pairs.jsonl" }]
+corpus = ["my-set"]
+dev = [{ path = "my-set", split = "dev" }]
+[model]
+width = 8
+[model.dense]
+vocabulary = 100
+[model.sparse]
+vocabulary = 200
+[training]
+steps = 2
+batch_size = 2
+"""
+
+
 def write_files(folder: Path) -> None:
     """What the commands read."""
     records = [
@@ -110,10 +145,29 @@ def write_files(folder: Path) -> None:
     (judged / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)), encoding="utf-8")
     qrels = "query-id\tcorpus-id\tscore\nq1\tfee\t1\nq2\tcard\t1\n"
     (judged / "qrels" / "dev.tsv").write_text(qrels, encoding="utf-8")
+    questions = [
+        {"query": "what does it cost to pay abroad", "pos": [records[0]["text"]]},
+        {"query": "my card is gone", "pos": [records[1]["text"]]},
+        {"query": "why was my payment refused", "pos": [records[2]["text"]]},
+        {"query": "how high is my limit today", "pos": [records[2]["text"]]},
+    ]
+    text = "\n".join(map(json.dumps, questions)) + "\n"
+    (folder / "questions.jsonl").write_text(text, encoding="utf-8")
     template = 'title = "{name}"\ntext = ["{name} in {place.country}"]\n'
     (folder / "template.toml").write_text(template, encoding="utf-8")
     fusion = '[search.docs-rrf.fusion]\nmethod = "rrf"\n'
     (folder / "fusion.toml").write_text(fusion, encoding="utf-8")
+    pairs = [
+        {"query": "money abroad", "pos": ["A transfer abroad costs a fee."], "neg": ["Lost card."]},
+        {
+            "query": "stolen card",
+            "pos": ["Report a lost card in the app."],
+            "neg": ["Daily limit."],
+        },
+    ]
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    (folder / "sparse.toml").write_text(_SPARSE_RUN, encoding="utf-8")
+    (folder / "static.toml").write_text(_STATIC_RUN, encoding="utf-8")
     record = {"_id": "r1", "name": "Steel", "place": {"country": "Korea"}}
     (folder / "records.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
 

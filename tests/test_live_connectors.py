@@ -11,9 +11,10 @@ from opensearch_samples import TinyDense, TinySparse
 from pydantic import SecretStr
 
 from opensearch.client import connect
+from opensearch.errors import SearchBackendError
 from opensearch.ml.catalogue import find_model, list_models
 from opensearch.ml.connectors.checking import ask_dense, ask_sparse
-from opensearch.ml.connectors.registration import Registered, forget
+from opensearch.ml.connectors.registration import Registered, forget, remove
 from opensearch.ml.connectors.spec import Connection, Limits
 from opensearch.ml.connectors.trust import (
     ENDPOINTS,
@@ -22,6 +23,7 @@ from opensearch.ml.connectors.trust import (
     read_trust,
 )
 from opensearch.ml.errors import ModelError, VerificationError
+from opensearch.ml.rest import Request, send
 from opensearch.settings import load_settings
 from opensearch.workflows.connect_model import ConnectJob, ConnectReport, connect_model
 
@@ -205,3 +207,16 @@ def test_an_address_must_be_trusted(client: Any, server: ModelServer) -> None:
         assert now.endpoints == ("^https://elsewhere/.*$", endpoint_regex(server.url))
     finally:
         client.cluster.put_settings(body={"persistent": {ENDPOINTS: None}})
+
+
+def test_deleting_a_connected_model_removes_its_connector(
+    client: Any, server: ModelServer, done: list[Registered]
+) -> None:
+    name = f"gone-{uuid.uuid4().hex[:8]}"
+    job = ConnectJob(Connection(server.url, "dense", "tandem", name), apply_settings=True)
+    report = connect_model(client, job)
+    done.append(report.registered)
+    remove(client, find_model(client, name))
+    assert report.registered.model_id not in {model.id for model in list_models(client)}
+    with pytest.raises(SearchBackendError):
+        send(client, Request("GET", f"/connectors/{report.registered.connector_id}"), "reading")

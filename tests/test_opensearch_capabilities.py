@@ -4,7 +4,7 @@ import pytest
 from opensearch_samples import RecordingClient
 from opensearchpy import exceptions as theirs
 
-from opensearch.capabilities import Capabilities, detect
+from opensearch.capabilities import FEATURES, Capabilities, detect
 from opensearch.errors import CapabilityError, ClusterUnreachableError
 
 INFO = {"version": {"number": "3.6.0"}}
@@ -103,3 +103,14 @@ def test_an_old_version_is_refused(version, allowed) -> None:
     else:
         with pytest.raises(CapabilityError, match=r"SEISMIC needs OpenSearch 3\.3 or newer"):
             known.require_version((3, 3), "SEISMIC")
+
+
+def test_a_feature_is_refused_with_the_version_that_has_it() -> None:
+    old, new, unknown = Capabilities((2, 19, 1)), Capabilities((3, 6, 0)), Capabilities()
+    for name in FEATURES:
+        with pytest.raises(CapabilityError, match=r"needs OpenSearch 3\.\d or newer; .* 2\.19\.1"):
+            old.require(name)
+        new.require(name)
+        unknown.require(name)
+        assert (old.certainly(name), new.certainly(name)) == (False, True)
+        assert not unknown.certainly(name)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from opensearch_samples import DENSE, SPARSE, RecordingClient, index_info
+from opensearchpy.exceptions import AuthorizationException
 
 from encoders.base import EncoderIdentity
 from opensearch import indices
@@ -12,6 +13,7 @@ from opensearch.encoder_store import STORE_INDEX, load_state, save_state
 from opensearch.errors import (
     CapabilityError,
     EncoderMismatchError,
+    ForbiddenError,
     IndexNotFoundError,
     SearchBackendError,
 )
@@ -217,3 +219,23 @@ def test_an_encoder_state_comes_back_as_it_was() -> None:
 def test_a_missing_encoder_state_says_what_to_do() -> None:
     with pytest.raises(SearchBackendError, match="holds no encoder unknown"):
         load_state(RecordingClient(Store()), "unknown")
+
+
+@pytest.mark.parametrize(
+    ("version", "portable"),
+    [((3, 2, 0), False), ((3, 1, 9), True), ((2, 19, 1), True), (None, True)],
+)
+def test_an_index_is_portable_unless_the_version_certainly_fuses(version, portable) -> None:
+    client = cluster(SPEC)
+    indices.create_index(client, SPEC, Capabilities(version, ALL.plugins, None))
+    (created,) = client.named("indices.create")
+    assert ("passage" in created["body"]["mappings"]["properties"]) is portable
+
+
+def test_who_may_not_ask_for_an_index_is_told_the_permission() -> None:
+    def forbidden(name, /, **_):
+        named = {"error": {"reason": "no permissions for [indices:admin/get]"}}
+        raise AuthorizationException(403, "", named if name == "indices.get" else None)
+
+    with pytest.raises(ForbiddenError, match="lacks the permission indices:admin/get"):
+        indices.index_exists(RecordingClient(forbidden), "docs")

@@ -197,3 +197,15 @@ def test_the_analysis_comes_with_the_analyzer_that_needs_it() -> None:
     korean = index_body(IndexSpec("docs", {"latin": "english", "hangul": "tandem_cjk"}))
     assert set(korean["settings"]["analysis"]["analyzer"]) == {"tandem_cjk"}
     assert "analysis" not in index_body(IndexSpec("docs"))["settings"]
+
+
+def test_a_portable_index_has_title_and_text_in_one_field() -> None:
+    spec = IndexSpec("docs", {"hangul": "cjk", "latin": "english"}, portable=True)
+    body = index_body(spec)["mappings"]
+    fields = body["properties"]
+    assert fields["title"]["copy_to"] == fields["text"]["copy_to"] == "passage"
+    assert fields["passage"] == {k: v for k, v in fields["text"].items() if k != "copy_to"}
+    info = info_from_meta(body["_meta"]["tandem"], name="docs", physical=spec.physical)
+    assert info.portable
+    assert info.text_fields("latin") == ["passage.latin"]
+    assert not info_from_meta(index_meta(IndexSpec("docs")), name="docs", physical="p").portable

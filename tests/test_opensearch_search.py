@@ -90,7 +90,7 @@ def test_a_search_is_sent_again_when_its_node_was_lost(pauses) -> None:
 @pytest.mark.parametrize(
     ("failed", "requests"),
     [
-        pytest.param(NODE_LOST, 4, id="for ever"),
+        pytest.param(NODE_LOST, 5, id="for ever"),
         pytest.param(lost("node_disconnected_exception", "parsing_exception"), 1, id="not only"),
         pytest.param(lost("query_shard_exception"), 1, id="another reason"),
     ],
@@ -274,3 +274,17 @@ def test_another_encoder_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(EncoderMismatchError, match="tiny-dense"):
         Searcher(client, index_info(), QueryEncoders(Other(), None))
     assert client.calls == []
+
+
+def test_a_portable_index_is_fused_by_the_client_and_found_by_its_words() -> None:
+    server = TwoIndices(BM25, DENSE, SPARSE)
+    client = RecordingClient(server)
+    info = index_info(notes={"portable": True})
+    hits = Searcher(client, info, BOTH).search(SearchRequest("red fox")).hits
+    assert {index for _, index in server.asked} == {"docs-v0-1"}
+    assert [leg for leg, _ in server.asked] == ["bm25", "dense", "sparse"]
+    assert len({hit.id for hit in hits}) == len(hits) == 3
+    bodies = str(client.named("search"))
+    assert "'match': {'passage'" in bodies
+    for lacking in ("combined_fields", "hybrid", "normalization"):
+        assert lacking not in bodies

@@ -11,7 +11,7 @@ from opensearchpy import exceptions as theirs
 from encoders.base import SparseVector
 from ingest.records import EncodedChunk
 from opensearch import writer
-from opensearch.errors import BulkError, SearchBackendError
+from opensearch.errors import BulkError, ForbiddenError, SearchBackendError
 from opensearch.sink import IndexSink
 from opensearch.writer import (
     delete_surplus_chunks,
@@ -359,3 +359,18 @@ def test_an_id_that_would_sink_the_whole_request_is_refused_alone(length, stored
     assert (not result.failures) is stored
     assert all("longer than 512 bytes" in reason for _, reason in result.failures)
     assert sum(len(batch) for batch in server.batches) == 1 + stored
+
+
+def test_a_missing_permission_ends_the_run_instead_of_setting_documents_aside() -> None:
+    reason = "no permissions for [indices:data/write/bulk[s]] and User [name=reader, x=1]"
+    item = {"_index": "docs-v0-1", "_id": "a#0", "status": 403, "error": {"reason": reason}}
+    client = RecordingClient(lambda _name, /, **_: {"items": [{"index": item}]})
+    with pytest.raises(ForbiddenError, match=r"docs-v0-1.*reader lacks .* indices:data/write/bulk"):
+        write_chunks(client, index_info(), encode([passage("a", "wire")]))
+
+
+def test_what_may_not_be_read_is_not_missing() -> None:
+    error = {"type": "security_exception", "reason": "no permissions for [indices:data/read/mget]"}
+    client = RecordingClient(lambda _name, /, **_: {"docs": [{"_id": "a#0", "error": error}]})
+    with pytest.raises(ForbiddenError, match="indices:data/read/mget"):
+        stored_fingerprints(client, index_info(), ["a#0"])

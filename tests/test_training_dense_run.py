@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encoder_models import model_folder, write_json
-from training_dense_samples import dense_config, write_set
+from training_dense_samples import ACCOUNTS, ACTIONS, dense_config, write_set
 
 from encoders.options import LoadOptions
 from encoders.registry import load_dense
@@ -21,6 +21,7 @@ from training.dense.merging import GateError
 from training.dense.run import Options, train_dense
 from training.errors import TrainingError
 
+PAIRS = list(zip(ACCOUNTS, ACTIONS, strict=True))
 TEXTS = ["open a savings account", "fee"]
 TORCH = LoadOptions(runtime="torch")
 
@@ -342,7 +343,7 @@ def test_gradient_caching_changes_nothing(data, bert, root):
         prepare_weights(model, config.adapter, bert)
         model.eval()  # without dropout
         loss = build_loss(config, model, None)
-        columns = [["fee of a card", "open loan"] * 4, [f"text {i} of a loan" for i in range(8)]]
+        columns = [[f"open a {a}" for a in ACCOUNTS], [f"the {a} of {b}" for a, b in PAIRS]]
         value = loss([model.preprocess(texts) for texts in columns], None)
         value.backward()
         found[size] = {n: p.grad for n, p in model.named_parameters() if p.requires_grad}

@@ -12,6 +12,8 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.prepare(resume=False)
     run.config.write_text("x = 1\n")
+    run.prepare(resume=False)  # nothing was trained yet
+    run.append_log({"step": 1})
     with pytest.raises(TrainingError, match="--resume"):
         run.prepare(resume=False)
     run.prepare(resume=True)

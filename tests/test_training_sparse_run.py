@@ -79,7 +79,7 @@ def _model(tmp_path: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _config(base: Path, data: Path, output: Path, **changes: Any) -> SparseConfig:
+def _config(base: Path, data: Path, output: Path, /, **changes: Any) -> SparseConfig:
     values: dict[str, Any] = {
         "model": str(base),
         "output": str(output),

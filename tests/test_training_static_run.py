@@ -19,7 +19,7 @@ from training.static.measuring import document_vectors, pooled, query_vectors
 from training.static.preparation import prepare
 from training.static.run import train_static
 from training.static.saving import prior_settings, save_dense, save_sparse
-from training.static.sources import train_sources
+from training.static.sources import plain, train_sources
 from training.static.starting import start_dense, start_sparse
 from training.static.token_rows import TokenRows, tokenized
 
@@ -139,7 +139,8 @@ def test_what_is_trained_is_what_is_saved(corpus: Path, tmp_path: Path) -> None:
     config = config_of(corpus, tmp_path / "run")
     texts = ["카드 연회비는 1호", "대출 금리와 이자", "annual fee of a loan"]
     leg = config.model.sparse
-    prepared = prepare(config, leg, tmp_path / "sparse.json")
+    sources = train_sources(config.data)
+    prepared = prepare(config, leg, sources, tmp_path / "sparse.json")
     network = start_sparse(prepared, leg, 0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -154,7 +155,7 @@ def test_what_is_trained_is_what_is_saved(corpus: Path, tmp_path: Path) -> None:
     for here, there in zip(query_vectors(network, rows), loaded.encode_queries(texts), strict=True):
         assert here.ids.tolist() == there.ids.tolist()
         np.testing.assert_allclose(here.weights, there.weights, rtol=1e-5)
-    made = prepare(config, config.model.dense, tmp_path / "dense.json")
+    made = prepare(config, config.model.dense, sources, tmp_path / "dense.json")
     table = start_dense(made)
     (tmp_path / "dense").mkdir()
     save_dense(table, made, 1024, tmp_path / "dense")
@@ -188,18 +189,20 @@ def test_a_killed_run_goes_on_with_the_same_result(
 
     monkeypatch.setattr(fitting, "_step", step)
     config = config_of(corpus, tmp_path / "killed")
+    # Trainers of Unigram models break ties by chance: the same tokenizer for both.
+    for leg in ("dense", "sparse"):
+        kept = tmp_path / "killed" / "training" / leg / "tokenizer.json"
+        kept.parent.mkdir(parents=True)
+        kept.write_bytes((tmp_path / "whole" / "training" / leg / "tokenizer.json").read_bytes())
     with pytest.raises(Killed):
         train_static(config, Quiet())
     monkeypatch.setattr(fitting, "_step", real)
     with pytest.raises(TrainingError, match="--resume"):
         train_static(config, Quiet())
-    (tmp_path / "killed" / "training" / "dense" / "tokenizer.json").write_bytes(
-        (tmp_path / "whole" / "training" / "dense" / "tokenizer.json").read_bytes()
-    )
     resumed = train_static(config, Quiet(), resume=True)
-    there = json.loads(json.dumps(whole.values["legs"]))[0]
-    here = json.loads(json.dumps(resumed.values["legs"]))[0]
-    assert here["sets"] == there["sets"]
+    for here, there in zip(resumed.values["legs"], whole.values["legs"], strict=True):
+        assert here["sets"] == there["sets"]
+        assert here["best_step"] == there["best_step"]
     other = config_of(corpus, tmp_path / "killed", steps=13)
     (tmp_path / "killed" / "result.json").unlink()
     with pytest.raises(TrainingError, match="training changed"):
@@ -207,14 +210,14 @@ def test_a_killed_run_goes_on_with_the_same_result(
 
 
 def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) -> None:
-    config = config_of(corpus, tmp_path / "run", learning_rate=1e30)
+    config = config_of(corpus, tmp_path / "run", weight_learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"Lower training\.learning_rate"):
         train_static(config, Quiet())
 
 
 def test_batches_leave_out_what_is_also_relevant(corpus: Path, tmp_path: Path) -> None:
     config = config_of(corpus, tmp_path / "run")
-    prepared = prepare(config, config.model.dense, tmp_path / "t.json")
+    prepared = prepare(config, config.model.dense, train_sources(config.data), tmp_path / "t.json")
     (examples,) = prepared.sets
     batch = draw_batch([examples], 8, np.random.default_rng(0))
     assert len(batch.queries) == 8
@@ -250,3 +253,16 @@ def test_presets_are_valid(name: str, corpus: Path) -> None:
     overrides = [f'data.train=[{{path = "{corpus}"}}]']
     config = load_config(None, StaticConfig, preset=name, overrides=overrides)
     assert config.output == Path("runs/static")
+
+
+def test_queries_that_are_measured_are_not_trained_on(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    lines = [{"query": " 연회비  0호", "pos": ["카드"]}, {"query": "연회비", "pos": ["카드"]}]
+    body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    path.write_text(body, encoding="utf-8")
+    config = StaticConfig.model_validate(
+        {"output": str(tmp_path / "run"), "data": {"train": [{"path": str(path)}]}}
+    )
+    (source,) = train_sources(config.data, frozenset({plain("연회비 0호")}))
+    assert [record.query for record in source.records()] == ["연회비"]
+    assert source.left_out() == 1

@@ -37,6 +37,10 @@ TRAINERS: Mapping[str, LazyCommand] = MappingProxyType(
         "sparse": LazyCommand(
             "training.sparse.cli:sparse", "Train a sparse encoder on your own queries and documents."
         ),
+        "static": LazyCommand(
+            "training.static.cli:static",
+            "Train static encoders from your corpus alone, in minutes, on a CPU.",
+        ),
     }
 )
 

@@ -71,7 +71,9 @@ class RunFolder:
         Raises:
             TrainingError: It holds another run and ``resume`` is off, or the disk refuses.
         """
-        if self.config.exists() and not resume:
+        # A run that ended before its first step left nothing worth keeping.
+        begun = self.log.exists() or self.result.exists() or bool(self.checkpoint_folders())
+        if self.config.exists() and begun and not resume:
             msg = (
                 f"{self.root} holds a run already. Go on with it by --resume, or choose another "
                 "output."

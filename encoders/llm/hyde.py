@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.base import DenseEncoder, EncoderIdentity, FloatMatrix
+from encoders.base import DenseEncoder, FloatMatrix
 from encoders.llm.chat import ChatClient
 from encoders.llm.prompts import read_prompt
+from encoders.llm.queries import OtherQueries
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ REMEMBERED = 512
 
 
 @dataclass(frozen=True)
-class HydeEncoder:
+class HydeEncoder(OtherQueries):
     """A dense encoder whose queries are joined by hypothetical passages; documents are untouched.
 
     Attributes:
@@ -40,28 +41,6 @@ class HydeEncoder:
     @cached_property
     def _written(self) -> Callable[[str], list[str]]:
         return lru_cache(REMEMBERED)(self._write)
-
-    @property
-    def identity(self) -> EncoderIdentity:
-        """The inner encoder's: documents keep their vectors."""
-        return self.inner.identity
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest input in tokens."""
-        return self.inner.max_tokens
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
-        return self.inner.count_tokens(texts)
-
-    def knows(self, texts: Sequence[str]) -> list[bool]:
-        """Whether the vocabulary was made for the language of each text."""
-        return self.inner.knows(texts)
-
-    def encode_documents(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode documents, ``[len(texts), dimension]``."""
-        return self.inner.encode_documents(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode queries with their passages, ``[len(texts), dimension]`` of unit length.

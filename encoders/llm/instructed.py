@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from encoders.base import EncoderIdentity, FloatMatrix
+from encoders.base import FloatMatrix
 from encoders.dense import TransformerDenseEncoder
 from encoders.errors import EncoderError
 from encoders.llm.chat import ChatClient
 from encoders.llm.prompts import read_prompt
+from encoders.llm.queries import OtherQueries
 
 _MARK = "Instruct:"
 REMEMBERED = 512
 
 
 @dataclass(frozen=True)
-class InstructedEncoder:
+class InstructedEncoder(OtherQueries):
     """A dense encoder that puts an instruction of its own before each query.
 
     Documents carry no instruction, so their vectors stay as they are.
@@ -39,28 +40,6 @@ class InstructedEncoder:
                 "with instructions, such as Qwen3-Embedding-0.6B."
             )
             raise EncoderError(msg)
-
-    @property
-    def identity(self) -> EncoderIdentity:
-        """The inner encoder's: documents keep their vectors."""
-        return self.inner.identity
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest input in tokens."""
-        return self.inner.max_tokens
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
-        return self.inner.count_tokens(texts)
-
-    def knows(self, texts: Sequence[str]) -> list[bool]:
-        """Whether the vocabulary was made for the language of each text."""
-        return self.inner.knows(texts)
-
-    def encode_documents(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode documents, ``[len(texts), dimension]``."""
-        return self.inner.encode_documents(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode each query under its own instruction, ``[len(texts), dimension]``."""

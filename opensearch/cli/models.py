@@ -305,12 +305,12 @@ def delete(model: str, force: bool, url: str | None, as_json: bool) -> None:
     Example:
       tandem models delete all-minilm-l6-v2@1
     """
-    from opensearch.ml.deployment import delete as delete_model
+    from opensearch.ml.connectors.registration import remove
     from opensearch.workflows.connection import open_cluster
 
     client = open_cluster(url)
     found = _unused(client, model, "They would fail without it.", force=force)
-    delete_model(client, found)
+    remove(client, found)
     if as_json:
         echo_json({"deleted": found.as_dict()})
         return

@@ -28,6 +28,22 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "tune": LazyCommand(
             "training.tuning.cli:tune", "Fit the fusion of an index to judged dev queries."
         ),
+        "prepare": LazyCommand(
+            "training.data.cli:prepare",
+            "Turn records into training and dev data that share nothing.",
+        ),
+        "mine": LazyCommand(
+            "training.data.mining.cli:mine",
+            "Find hard negatives for training records.",
+        ),
+        "synthesize": LazyCommand(
+            "training.data.synthesis.cli:synthesize",
+            "Write queries for documents that have none.",
+        ),
+        "synonyms": LazyCommand(
+            "training.data.synonyms.cli:synonyms",
+            "Turn a glossary into triplets for the sparse encoder.",
+        ),
         "train": LazyCommand("training.cli:train", "Train encoders on your own data."),
         "models": LazyCommand(
             "opensearch.cli.models:models",

@@ -14,6 +14,7 @@ from opensearch.cli.support import echo_json, json_option, note, reports_errors,
 
 if TYPE_CHECKING:
     from opensearch.hits import SearchResult
+    from opensearch.workflows.query_models import ModelChoice
     from opensearch.workflows.retrieval import Refinements
 
 _SNIPPET = 300
@@ -222,14 +223,18 @@ def search(
 
     client = open_cluster(url)
     info = read_index_info(client, name)
-    searcher = _by_model(client, info, options, refinements) or open_retrieval(
-        client,
-        info,
-        encoders.options,
-        refinements,
-        dense=encoders.dense,
-        sparse=encoders.sparse,
-    )
+    by_model = _model_choice(options)
+    if by_model is not None:
+        searcher = _by_model(client, info, by_model, encoders, refinements)
+    else:
+        searcher = open_retrieval(
+            client,
+            info,
+            encoders.options,
+            refinements,
+            dense=encoders.dense,
+            sparse=encoders.sparse,
+        )
     result = searcher.search(
         SearchRequest(
             text=_masked(query) if mask_pii else query,
@@ -250,21 +255,32 @@ def search(
         show_result(result, explain=explain)
 
 
-def _by_model(
-    client: Any, info: Any, options: Mapping[str, Any], refinements: "Refinements"
-) -> Any:
-    """A searcher that leaves encoding to the cluster, where that was asked for."""
-    from opensearch.errors import SettingsError
-    from opensearch.workflows.query_models import ModelChoice, open_model_searcher
+def _model_choice(options: Mapping[str, Any]) -> "ModelChoice | None":
+    """The models of the cluster that were asked for, if any were."""
+    from opensearch.workflows.query_models import ModelChoice
 
     names = ("dense_model_id", "sparse_model_id", "sparse_analyzer")
     choice = ModelChoice(*(options[name] for name in names))
-    if not options["by_model"] and choice == ModelChoice():
-        return None
-    if refinements.names():
-        msg = f"{', '.join(refinements.names())} and models of the cluster exclude each other"
+    return choice if options["by_model"] or choice != ModelChoice() else None
+
+
+def _by_model(
+    client: Any,
+    info: Any,
+    choice: "ModelChoice",
+    encoders: EncoderChoice,
+    refinements: "Refinements",
+) -> Any:
+    """A searcher that leaves encoding to the cluster."""
+    from opensearch.errors import SettingsError
+    from opensearch.workflows.query_models import open_model_searcher
+    from opensearch.workflows.retrieval import staged
+
+    if refinements.hyde or refinements.instruction is not None:
+        msg = "HyDE and instructions change a vector that is made here, not in the cluster"
         raise SettingsError(msg)
-    return open_model_searcher(client, info, choice)
+    searcher = open_model_searcher(client, info, choice)
+    return staged(searcher, info, encoders.options, refinements)
 
 
 def _masked(query: str) -> str:

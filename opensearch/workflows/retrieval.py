@@ -92,7 +92,25 @@ def open_retrieval(
         SettingsError: The index has one level of chunks, or the query has nothing to refine.
     """
     encoders = load_query_encoders(client, info, options, dense=dense, sparse=sparse)
-    search: Searches = Searcher(client, info, _refined(encoders, refinements))
+    searcher = Searcher(client, info, _refined(encoders, refinements))
+    return staged(searcher, info, options, refinements)
+
+
+def staged(
+    search: Searches, info: IndexInfo, options: LoadOptions, refinements: Refinements
+) -> Searches:
+    """The stages around a search, whoever encodes its queries.
+
+    Args:
+        search: Finds the candidates.
+        info: The index.
+        options: How a cross-encoder is loaded.
+        refinements: What is put around the search.
+
+    Raises:
+        EncoderError: The cross-encoder cannot be loaded.
+        SettingsError: The index has one level of chunks.
+    """
     if refinements.two_stage:
         search = TwoStage(search, info, refinements.documents)
     if refinements.reranker is not None:

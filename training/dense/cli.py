@@ -1,6 +1,7 @@
 """``tandem train dense``."""
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,8 @@ def dense(
     """
     from training.dense.run import Options, train_dense
 
+    # Between two releases of the libraries below us; nothing that a user could mend.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     resolved = _config(config, preset, options)
     with _progress() as progress:
         chosen = Options(resume=resume, allow_leak=allow_leak, progress=progress)
@@ -148,10 +151,11 @@ def _print(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 class PlainProgress:
-    """A line for each stage, and one every few seconds while training."""
+    """A line for each stage, each measurement, and every few seconds while training."""
 
     def __init__(self) -> None:
         self._last = 0.0
+        self._dev: float | None = None
 
     def stage(self, text: str) -> None:
         """Print the stage."""
@@ -160,8 +164,8 @@ class PlainProgress:
     def step(self, report: "StepReport") -> None:
         """Print now and then."""
         now = time.monotonic()
-        if now - self._last >= LINE_EVERY_S or report.step == report.total:
-            self._last = now
+        if now - self._last >= LINE_EVERY_S or report.dev != self._dev:
+            self._last, self._dev = now, report.dev
             note(f"step {report.step} of {report.total}{numbers(report)}")
 
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 METRIC = "dev_ndcg@10"
 _SET_METRIC = "set/"
 _EVALUATIONS = 10
+# Other processes wait while the first one measures the base model.
+_PATIENCE_S = 6 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ def _arguments(job: Job) -> Any:
         report_to=list(config.log.report_to) or "none",
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
+        ddp_timeout=_PATIENCE_S,
         dataloader_pin_memory=not on_cpu,
     )
     names = ("activation_checkpointing", "gradient_checkpointing")  # the new name, the old one

@@ -7,9 +7,11 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from encoders.errors import MissingExtraError
 from training.comparing import SetComparison, compare_sets
 from training.config import load_config, save_config
 from training.curves import draw_curves
@@ -106,7 +108,9 @@ def train_dense(config: DenseConfig, options: Options | None = None) -> DenseRes
 
     Raises:
         TrainingError: What is wrong, and what to do about it. Checkpoints stay.
+        MissingExtraError: Libraries of the extra ``train`` are absent.
     """
+    require_extra()
     from transformers import set_seed
     from transformers.utils import logging as transformers_logging
 
@@ -124,6 +128,17 @@ def train_dense(config: DenseConfig, options: Options | None = None) -> DenseRes
     if not fitted.main or baseline is None:
         return None
     return DenseResult(folder.root, _finish(run, fitted, baseline))
+
+
+def require_extra() -> None:
+    """Refuse to begin without the libraries that only training needs.
+
+    Raises:
+        MissingExtraError: One is absent; the message names the extra that brings it.
+    """
+    for package in ("accelerate", "datasets"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "train")
 
 
 def is_first_process() -> bool:
@@ -289,10 +304,10 @@ def _save_model(run: _Run, merged: Any) -> None:
     """Save the merged model, and read it back as a search will."""
     with replacing_folder(run.folder.model) as folder:
         merged.save_pretrained(str(folder), create_model_card=False)
+        check_reading(merged, _saved(run, folder).load_encoder(), run.probes)
         if run.config.adapter.side == "query":
             pair = {"documents": run.base.identity.as_dict()}
             (folder / QUERY_SIDE).write_text(json.dumps(pair, indent=2) + "\n", encoding="utf-8")
-        check_reading(merged, _saved(run, folder).load_encoder(), run.probes)
 
 
 def _saved(run: _Run, folder: Path) -> BaseModel:

@@ -54,12 +54,15 @@ class HeadSettings(Section):
         gamma: Weight of the expansion at the start.
         top_k: Entries a document keeps.
         max_tokens: Longest document the finished model reads; by default the encoder's own limit.
+        words: Words a document may be expanded to: all of the ``vocabulary``, or those that the
+            ``corpus`` holds, which is faster.
     """
 
     expansion_rank: int = Field(default=70, ge=1)
     gamma: float = Field(default=0.3, gt=0)
     top_k: int = Field(default=150, ge=1)
     max_tokens: int | None = Field(default=None, ge=8)
+    words: Literal["vocabulary", "corpus"] = "vocabulary"
 
 
 class SpladeSettings(Section):

@@ -22,6 +22,8 @@ def process_group() -> Iterator[tuple[int, int]]:
     if count == 1 or distributed.is_initialized():
         yield rank(), world_size()
         return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield rank(), world_size()
@@ -41,6 +43,18 @@ def world_size() -> int:
     from torch import distributed
 
     return distributed.get_world_size() if _joined() else 1
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let process 0 through the block before all others: it writes what they read."""
+    from torch import distributed
+
+    if _joined() and rank() > 0:
+        distributed.barrier()
+    yield
+    if _joined() and rank() == 0:
+        distributed.barrier()
 
 
 def mean_over_processes(weights: Tensor) -> Tensor:

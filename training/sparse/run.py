@@ -129,7 +129,8 @@ def _train(
         run.prepare(resume=resume)
         save_config(config, run.config)
     _seed(config.training.seed + rank)
-    student = build_student(config, run.root / START, sets)
+    with processes.first_alone():
+        student = build_student(config, run.root / START)
     loop = _loop(config, student, sets, run, (rank, count))
     if resume and not loop.resume():
         logger.warning("%s holds no checkpoint that can be read; starting anew", run.root)

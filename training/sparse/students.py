@@ -1,7 +1,7 @@
 """From a configuration to a student, ready to be trained."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from encoders.options import LoadOptions
 from encoders.prior import BACKBONE, is_prior, read_prior, write_prior
@@ -12,17 +12,13 @@ from training.sparse.config import SparseConfig
 from training.sparse.prior_student import PriorStudent
 from training.sparse.sources import corpus_texts
 
-if TYPE_CHECKING:
-    from training.sparse.run import Sets
 
-
-def build_student(config: SparseConfig, start: Path, sets: "Sets") -> Any:
+def build_student(config: SparseConfig, start: Path) -> Any:
     """The untrained student.
 
     Args:
         config: The resolved configuration.
         start: Folder for the untrained model; taken as it is where it is there already.
-        sets: What the run learns from.
 
     Raises:
         EncoderError: The model cannot be loaded.
@@ -81,6 +77,7 @@ def _write_start(config: SparseConfig, folder: Path) -> None:
         gamma=config.head.gamma,
         top_k=config.head.top_k,
         max_tokens=config.head.max_tokens,
+        corpus_words=config.head.words == "corpus",
     )
     build_prior(model, corpus_texts(config.data), folder, head)
 

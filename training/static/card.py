@@ -27,7 +27,7 @@ def card_text(values: Mapping[str, Any]) -> str:
         f"# {name}",
         "Static encoders, trained on this corpus alone: no pretrained model, no network.",
         *(_leg(leg, values["baseline"]) for leg in values["legs"]),
-        "## Training\n\n" + _data(config),
+        "## Training\n\n" + _data(config, values["left_out"]),
         "## Limits\n\nWords that are rare in the training data have vectors of little worth, and "
         "word order is not seen. Search words as well (hybrid), and measure on your own queries.",
     ]
@@ -72,7 +72,7 @@ def _row(entry: Mapping[str, Any], *, sparse: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _data(config: Mapping[str, Any]) -> str:
+def _data(config: Mapping[str, Any], left_out: int) -> str:
     sets = [f"- `{entry['path']}` {entry.get('split') or ''}" for entry in config["data"]["train"]]
     training = config["training"]
     return "\n".join(
@@ -80,6 +80,7 @@ def _data(config: Mapping[str, Any]) -> str:
             *(line.rstrip() for line in sets),
             "",
             f"{training['steps']} steps of {training['batch_size']} queries for each model, seed "
-            f"{training['seed']}; all settings are in `config.toml`.",
+            f"{training['seed']}; all settings are in `config.toml`. {left_out} records were left "
+            "out because their query is an evaluation query.",
         ]
     )

@@ -22,6 +22,7 @@ from training.static.measuring import (
 from training.static.objectives import SparseObjective, dense_loss
 from training.static.preparation import Prepared, prepare
 from training.static.saving import prior_settings, save_dense, save_sparse
+from training.static.sources import TrainSource
 from training.static.starting import start_dense, start_sparse
 
 Module: TypeAlias = Any
@@ -50,10 +51,30 @@ class LegResult:
     vocabulary: int
 
 
+@dataclass(frozen=True)
+class LegData:
+    """What both legs share.
+
+    Attributes:
+        sources: Training sets.
+        measured: Dev and floor sets.
+    """
+
+    sources: Sequence[TrainSource]
+    measured: Sequence[DevSet]
+
+
 def train_leg(
-    config: StaticConfig, leg: Leg, sets: Sequence[DevSet], progress: Progress, *, resume: bool
+    config: StaticConfig, leg: Leg, data: LegData, progress: Progress, *, resume: bool
 ) -> LegResult:
     """Train one model and write its folder ``<output>/<leg>``.
+
+    Args:
+        config: The run.
+        leg: Which model.
+        data: What it learns from and is measured on.
+        progress: Who is told.
+        resume: Go on from the last checkpoint.
 
     Raises:
         TrainingError: The data is faulty, the loss is no number, or the disk refuses.
@@ -62,8 +83,10 @@ def train_leg(
     folder.prepare(resume=resume)
     progress.stage(f"{leg}: tokenizer, token ids, first vectors")
     settings = config.model.dense if leg == "dense" else config.model.sparse
-    prepared = prepare(config, settings, folder.root / "tokenizer.json")
-    measured = [MeasuredSet.of(s, prepared.tokenizer, config.model.max_tokens) for s in sets]
+    prepared = prepare(config, settings, data.sources, folder.root / "tokenizer.json")
+    measured = [
+        MeasuredSet.of(s, prepared.tokenizer, config.model.max_tokens) for s in data.measured
+    ]
     network, loss, measure = _parts(config, leg, prepared, measured)
     start = measure(network)
     progress.stage(f"{leg}: training")

@@ -14,7 +14,7 @@ from encoders.tokenization import TextTokenizer
 from training.run_folder import write_atomically
 from training.static.config import DenseLeg, SparseLeg, StaticConfig
 from training.static.examples import Examples, read_examples
-from training.static.sources import all_texts, further_documents, train_sources
+from training.static.sources import TrainSource, all_texts, further_documents
 from training.static.token_rows import TokenRows, tokenized
 from training.static.tokenizer import train_tokenizer
 from training.static.weighting import inverse_frequencies, latent_vectors
@@ -53,22 +53,25 @@ class Prepared:
         return weights
 
 
-def prepare(config: StaticConfig, leg: DenseLeg | SparseLeg, kept: Path) -> Prepared:
+def prepare(
+    config: StaticConfig, leg: DenseLeg | SparseLeg, sources: Sequence[TrainSource], kept: Path
+) -> Prepared:
     """Train the tokenizer, read the data as token ids, and start the vectors.
 
     Args:
         config: The run.
         leg: Which model.
+        sources: Its training sets.
         kept: File of the tokenizer: made once, and read again when a run is resumed.
 
     Raises:
         TrainingError: The data is missing or faulty.
     """
-    tokenizer = _tokenizer(config, leg, kept)
+    tokenizer = _tokenizer(config, leg, sources, kept)
     training = config.training
     sets = tuple(
         read_examples(source, tokenizer, config.model.max_tokens, training.hard_negatives)
-        for source in train_sources(config.data)
+        for source in sources
     )
     size = tokenizer.get_vocab_size()
     further = TokenRows.of(
@@ -86,11 +89,15 @@ def prepare(config: StaticConfig, leg: DenseLeg | SparseLeg, kept: Path) -> Prep
     )
 
 
-def _tokenizer(config: StaticConfig, leg: DenseLeg | SparseLeg, kept: Path) -> "Tokenizer":
+def _tokenizer(
+    config: StaticConfig, leg: DenseLeg | SparseLeg, sources: Sequence[TrainSource], kept: Path
+) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     if not kept.is_file():
-        made = train_tokenizer(lambda: all_texts(config.data), leg.tokenizer, leg.vocabulary)
+        made = train_tokenizer(
+            lambda: all_texts(config.data, sources), leg.tokenizer, leg.vocabulary
+        )
         write_atomically(kept, made.to_str())
     return Tokenizer.from_str(kept.read_text(encoding="utf-8"))
 

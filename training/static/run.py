@@ -16,7 +16,8 @@ from training.static.bigram_baseline import bigram_bm25
 from training.static.card import write_card
 from training.static.config import StaticConfig
 from training.static.fitting import Progress
-from training.static.legs import LegResult, train_leg
+from training.static.legs import LegData, LegResult, train_leg
+from training.static.sources import plain, train_sources
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,11 @@ def train_static(config: StaticConfig, progress: Progress, *, resume: bool = Fal
         for s in (*config.data.dev, *config.data.floor)
     ]
     baseline = {entry.name: bigram_bm25(entry) for entry in sets}
-    legs = [train_leg(config, leg, sets, progress, resume=resume) for leg in config.model.legs]
-    values = _values(config, sets, baseline, legs)
+    held_back = frozenset(plain(text) for entry in sets for text in entry.query_texts)
+    data = LegData(train_sources(config.data, held_back), sets)
+    left_out = sum(source.left_out() for source in data.sources)
+    legs = [train_leg(config, leg, data, progress, resume=resume) for leg in config.model.legs]
+    values = {**_values(config, sets, baseline, legs), "left_out": left_out}
     values["seconds"] = round(time.monotonic() - begun, 1)
     write_card(folder, values)
     folder.write_result(values)

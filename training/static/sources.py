@@ -1,7 +1,8 @@
 """Where a static run's texts come from, each pass streamed anew."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,12 @@ class TrainSource:
     Attributes:
         settings: Its path, split and weight.
         max_documents: Documents that are read, at most.
+        held_back: Queries that are measured later, as :func:`plain` gives them: never trained on.
     """
 
     settings: TrainSet
     max_documents: int
+    held_back: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -30,8 +33,12 @@ class TrainSource:
         return self.settings.path.resolve().name
 
     def records(self) -> Iterator[TrainingRecord]:
-        """Its queries with their relevant texts."""
-        return read_records(self.settings.path, split=self.settings.split)
+        """Its queries with their relevant texts, without queries that are measured later."""
+        return (r for r in self._all_records() if plain(r.query) not in self.held_back)
+
+    def left_out(self) -> int:
+        """How many records were left out because their query is measured later."""
+        return sum(plain(r.query) in self.held_back for r in self._all_records())
 
     def documents(self) -> Iterator[str]:
         """Texts of its corpus; of a file of records there are only those of the records."""
@@ -39,10 +46,18 @@ class TrainSource:
             return folder_documents(self.settings.path, self.max_documents)
         return (text for record in self.records() for text in (*record.pos, *record.neg))
 
+    def _all_records(self) -> Iterator[TrainingRecord]:
+        return read_records(self.settings.path, split=self.settings.split)
 
-def train_sources(data: StaticData) -> list[TrainSource]:
+
+def train_sources(data: StaticData, held_back: frozenset[str] = frozenset()) -> list[TrainSource]:
     """The training sets of a configuration."""
-    return [TrainSource(settings, data.max_documents) for settings in data.train]
+    return [TrainSource(settings, data.max_documents, held_back) for settings in data.train]
+
+
+def plain(query: str) -> str:
+    """A query without what does not matter when two are compared: case, spaces, form."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def folder_documents(folder: Path, limit: int) -> Iterator[str]:
@@ -51,9 +66,9 @@ def folder_documents(folder: Path, limit: int) -> Iterator[str]:
     return itertools.islice(texts, limit)
 
 
-def all_texts(data: StaticData) -> Iterator[str]:
+def all_texts(data: StaticData, sources: Sequence[TrainSource]) -> Iterator[str]:
     """Everything the vocabulary is made from: documents and training queries."""
-    for source in train_sources(data):
+    for source in sources:
         yield from source.documents()
         yield from (record.query for record in source.records())
     yield from further_documents(data)

@@ -89,6 +89,27 @@ def forget(client: Any, registered: Registered) -> None:
     _delete_connector(client, registered.connector_id)
 
 
+def remove(client: Any, model: ModelInfo) -> None:
+    """Remove a model, and its connector where no other model speaks through it.
+
+    Whether something uses the model is for the caller to ask.
+    """
+    connector = _connector_of(client, model)
+    delete(client, model)
+    others = (other for other in list_models(client) if other.id != model.id)
+    if connector and connector not in {_connector_of(client, other) for other in others}:
+        _delete_connector(client, connector)
+
+
+def _connector_of(client: Any, model: ModelInfo) -> str | None:
+    """Id of a remote model's connector; none for a model on the nodes."""
+    if model.function != "REMOTE":
+        return None
+    answer = send(client, Request("GET", f"/models/{model.id}"), f"reading {model.label}")
+    found = answer.get("connector_id")
+    return str(found) if found else None
+
+
 def set_dimension(client: Any, connection: Connection, model_id: str, dimension: int) -> None:
     """Note the width of the vectors, now that it is known."""
     body = {"model_config": model_config(connection, dimension)}
@@ -101,12 +122,11 @@ def _find(client: Any, name: str) -> tuple[ModelInfo, str] | None:
     if not named:
         return None
     model = named[-1]
-    answer = send(client, Request("GET", f"/models/{model.id}"), f"reading the model {name}")
-    connector_id = answer.get("connector_id")
-    if not connector_id:
+    connector_id = _connector_of(client, model)
+    if connector_id is None:
         msg = f"{name!r} is a model on the nodes, not a connection; choose another --name"
         raise ModelError(msg)
-    return model, str(connector_id)
+    return model, connector_id
 
 
 def _check_address(connection: Connection, stored: Mapping[str, Any], *, replace: bool) -> None:
