@@ -59,6 +59,7 @@ QUERIES = 100
 CLIENTS = 16
 SECONDS = 45.0
 SLOWEST_S = 60.0
+REST_S = 180.0
 TOKEN = "a-token-for-this-run-only"
 PROGRAM = [sys.executable, "-c", "from opensearch.cli.root import main; main()"]
 Document = tuple[str, str, str]
@@ -356,9 +357,12 @@ class Bench:
 
     def write_rest(self, info: IndexInfo, storm: Storm, waiting: list[Document]) -> None:
         """What is left over, now that the server is back; then look for half-written documents."""
-        for start in range(0, len(waiting), 50):
-            failed = self.write(info, waiting[start : start + 50])
-            if failed:
+        end = time.monotonic() + REST_S
+        while waiting:
+            mine, waiting = waiting[:8], waiting[8:]
+            failed = self.write(info, mine)
+            waiting += [document for document in mine if document[0] in failed]
+            if failed and time.monotonic() > end:
                 sys.exit(f"The server is back, but: {next(iter(failed.values()))}")
         refresh(self.client, info)
         missing = [{"bool": {"must_not": {"exists": {"field": f}}}} for f in ("dense", "doc_id")]

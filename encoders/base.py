@@ -22,12 +22,19 @@ class EncoderIdentity:
         model: Name under which the encoder can be loaded again (preset, folder or hub id).
         fingerprint: Hex digest over weights, tokenizer and settings that change the output.
         dimension: Width of the dense vector, or size of the sparse vocabulary.
+        documents: Fingerprint of the encoder whose documents this one's queries search; ``None``:
+            its own. A model that was tuned on the query side alone has the base's here.
     """
 
     kind: Literal["dense", "sparse"]
     model: str
     fingerprint: str
     dimension: int
+    documents: str | None = None
+
+    def searches(self, other: "EncoderIdentity") -> bool:
+        """Whether this encoder's queries belong to the other's documents."""
+        return other.fingerprint == (self.documents or self.fingerprint)
 
     def as_dict(self) -> dict[str, Any]:
         """The identity as JSON-ready values."""
@@ -36,6 +43,7 @@ class EncoderIdentity:
             "model": self.model,
             "fingerprint": self.fingerprint,
             "dimension": self.dimension,
+            **({"documents": self.documents} if self.documents else {}),
         }
 
 

@@ -47,14 +47,24 @@ class TransformerDenseEncoder(Reading):
             self.model.settings.text.as_dict(),
             width,
         )
-        return EncoderIdentity("dense", self.model.name, fingerprint, width)
+        return EncoderIdentity("dense", self.model.name, fingerprint, width, self.model.documents)
 
     def encode_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Encode queries, with the query prompt, to ``[len(texts), dimension]``."""
         return self._encode(texts, self.model.settings.text.query_prompt)
 
     def encode_documents(self, texts: Sequence[str]) -> FloatMatrix:
-        """Encode documents, with the document prompt, to ``[len(texts), dimension]``."""
+        """Encode documents, with the document prompt, to ``[len(texts), dimension]``.
+
+        Raises:
+            EncoderError: The model was tuned for queries alone.
+        """
+        if self.model.documents is not None:
+            msg = (
+                f"{self.model.name} was tuned for queries alone: documents are encoded by its base "
+                f"model ({self.model.documents[:12]}). Index with that one, search with this one."
+            )
+            raise EncoderError(msg)
         return self._encode(texts, self.model.settings.text.document_prompt)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatMatrix:

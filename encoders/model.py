@@ -18,6 +18,8 @@ from encoders.source import ModelSource
 from encoders.tokenization import TextTokenizer, read_tokenizer
 
 Kind = Literal["dense", "sparse"]
+# Lies in the folder of a model that was tuned on the query side alone.
+QUERY_SIDE = "query_side.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Model:
         tokenizer_digest: Of the source's tokenizer, whatever an export made of it.
         graph_fingerprint: Of what the network computes.
         query_weights: Weight of each id in an inference-free query, ``[vocabulary]``.
+        documents: Fingerprint of the encoder whose documents its queries search, where it was
+            tuned on the query side alone.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Model:
     tokenizer_digest: str
     graph_fingerprint: str
     query_weights: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    documents: str | None = None
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -98,8 +103,20 @@ def read_source_model(source: ModelSource, options: LoadOptions, kind: Kind) -> 
         serialized_tokenizer=serialized,
         tokenizer_digest=digest,
         graph_fingerprint=fingerprint,
+        documents=_documents_of(source.folder),
     )
     return _with_query_weights(model, layout.files.query_table)
+
+
+def _documents_of(folder: Path) -> str | None:
+    pair = read_json(folder / QUERY_SIDE)
+    if pair is None:
+        return None
+    try:
+        return str(pair["documents"]["fingerprint"])
+    except (KeyError, TypeError) as error:
+        msg = f"{folder / QUERY_SIDE} does not say whose documents the model searches"
+        raise EncoderError(msg) from error
 
 
 def read_exported_model(folder: Path, options: LoadOptions, kind: Kind) -> Model:
@@ -128,6 +145,7 @@ def read_exported_model(folder: Path, options: LoadOptions, kind: Kind) -> Model
         serialized_tokenizer=read_tokenizer(folder),
         tokenizer_digest=description.tokenizer_digest,
         graph_fingerprint=description.graph_fingerprint,
+        documents=description.documents,
     )
     table = QUERY_WEIGHTS if settings.query_side == "inference-free" else None
     return _with_query_weights(model, table)

@@ -79,6 +79,10 @@ class Capabilities:
         """Whether the version is known and has a feature of ``FEATURES``."""
         return self.version is not None and self.version >= FEATURES[feature].since
 
+    def lacks(self, feature: str) -> bool:
+        """Whether the version is known and older than a feature of ``FEATURES``."""
+        return self.version is not None and self.version < FEATURES[feature].since
+
     def require(self, feature: str) -> None:
         """Refuse, before anything is sent, a feature of ``FEATURES`` that the version lacks.
 

@@ -31,7 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "live: uses the fixture node_url, and must pass on every supported cluster",
         "secure: starts OpenSearch 2.19.1 with TLS and users",
         "cluster: starts three nodes",
-        "administrator: changes settings of the cluster, so not for an unprivileged user",
     ):
         config.addinivalue_line("markers", line)
 
@@ -39,11 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use a cluster, before `-m` selects."""
-    secure = os.environ.get(CLUSTER_VARIABLE) == SECURE
     for item in items:
         if "node_url" in getattr(item, "fixturenames", ()):
-            if item.get_closest_marker("administrator") is None or not secure:
-                item.add_marker("live")
+            item.add_marker("live")
 
 
 @pytest.hookimpl(wrapper=True)

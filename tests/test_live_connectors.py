@@ -1,14 +1,18 @@
 """Model servers connected to a real node: all wire formats, keys, updates, clear faults."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from conftest import CLUSTER_VARIABLE, SECURE
+from connected_models import both_sides, connect_sides
 from model_server import ModelServer, serving
 from opensearch_samples import TinyDense, TinySparse
 from pydantic import SecretStr
+from secure_cluster import ADMIN, SecureCluster
 
 from opensearch.client import connect
 from opensearch.errors import SearchBackendError
@@ -55,6 +59,21 @@ def server() -> Iterator[ModelServer]:
 
 
 @pytest.fixture
+def wanted(client: Any, server: ModelServer) -> Connection:
+    """A dense model; where one for both sides cannot be, the one for documents."""
+    return both_sides(client, connection(server))["document"]
+
+
+@pytest.fixture
+def administrator(client: Any, request: pytest.FixtureRequest) -> Any:
+    """Who may change cluster settings; on a cluster without users, anybody."""
+    if os.environ.get(CLUSTER_VARIABLE) != SECURE:
+        return client
+    cluster: SecureCluster = request.getfixturevalue("secure_cluster")
+    return cluster.client(ADMIN)
+
+
+@pytest.fixture
 def done(client: Any) -> Iterator[list[Registered]]:
     """What a test registered, removed at its end."""
     registered: list[Registered] = []
@@ -73,35 +92,40 @@ def connection(server: ModelServer, kind: Any = "dense", flavour: Any = "tandem"
 def test_a_dense_server_that_reads_both_sides(
     client: Any, server: ModelServer, done: list[Registered]
 ) -> None:
-    wanted = connection(server)
-    report = connect_model(client, ConnectJob(wanted, QueryDense()))
-    done.append(report.registered)
-    assert report.registered.action == "created"
-    assert report.check.dimension == 8
-    assert report.check.agreement is not None
-    assert report.check.agreement > 0.9999
-    model = find_model(client, wanted.name)
-    assert (model.id, model.deployed) == (report.registered.model_id, True)
-    assert model.fingerprint == QueryDense.identity.fingerprint
-    assert model.config["embedding_dimension"] == 8
-    query = ask_dense(client, model.id, wanted, ["red fox"], "query")[0]
-    assert query == pytest.approx(QueryDense().encode_queries(["red fox"])[0].tolist(), abs=1e-6)
+    sides = both_sides(client, connection(server))
+    reports = connect_sides(client, sides, QueryDense())
+    done += [report.registered for report in reports]
+    for report in reports:
+        assert report.registered.action == "created"
+        assert report.check.dimension == 8
+        assert report.check.agreement is not None
+        assert report.check.agreement > 0.9999
+    encoder = QueryDense()
+    expected = {"document": encoder.encode_documents, "query": encoder.encode_queries}
+    for side, one in sides.items():
+        model = find_model(client, one.name)
+        assert model.deployed
+        assert model.id in {registered.model_id for registered in done}
+        assert model.fingerprint == encoder.identity.fingerprint
+        assert model.config["embedding_dimension"] == 8
+        (vector,) = ask_dense(client, model.id, one, ["red fox"], side)
+        assert vector == pytest.approx(expected[side](["red fox"])[0].tolist(), abs=1e-6)
 
 
 def test_a_sparse_server_that_reads_both_sides(
     client: Any, server: ModelServer, done: list[Registered]
 ) -> None:
-    wanted = connection(server, "sparse")
-    report = connect_model(client, ConnectJob(wanted, QuerySparse()))
-    done.append(report.registered)
-    assert report.check.agreement is not None
-    assert report.check.agreement < 1e-4
-    query, document = (
-        ask_sparse(client, report.registered.model_id, wanted, ["red fox"], side)[0]
-        for side in ("query", "document")
-    )
-    assert len(query) == 1
-    assert len(document) == 2
+    sides = both_sides(client, connection(server, "sparse"))
+    reports = connect_sides(client, sides, QuerySparse())
+    done += [report.registered for report in reports]
+    for report in reports:
+        assert report.check.agreement is not None
+        assert report.check.agreement < 1e-4
+    weights = {
+        side: ask_sparse(client, find_model(client, one.name).id, one, ["red fox"], side)[0]
+        for side, one in sides.items()
+    }
+    assert {side: len(found) for side, found in weights.items()} == {"document": 2, "query": 1}
 
 
 @pytest.mark.parametrize(
@@ -135,10 +159,10 @@ def test_one_side_only(
 
 
 def test_a_key_is_sent_and_never_shown(
-    client: Any, server: ModelServer, done: list[Registered]
+    client: Any, server: ModelServer, wanted: Connection, done: list[Registered]
 ) -> None:
     server.key = SECRET
-    bare = connection(server)
+    bare = wanted
     before = len(list_models(client))
     with pytest.raises(ModelError, match=r"401.*key"):
         connect_model(client, ConnectJob(bare))
@@ -157,9 +181,8 @@ def _connector(report: ConnectReport) -> str:
 
 
 def test_run_again_it_is_found_and_updated(
-    client: Any, server: ModelServer, done: list[Registered]
+    client: Any, wanted: Connection, done: list[Registered]
 ) -> None:
-    wanted = connection(server)
     first = connect_model(client, ConnectJob(wanted)).registered
     done.append(first)
     assert connect_model(client, ConnectJob(wanted)).registered == replace(
@@ -178,45 +201,51 @@ def test_run_again_it_is_found_and_updated(
     assert find_model(client, wanted.name).notes["url"] == other.url
 
 
-def test_another_model_than_the_encoder_is_refused(client: Any, server: ModelServer) -> None:
+def test_another_model_than_the_encoder_is_refused(
+    client: Any, server: ModelServer, wanted: Connection
+) -> None:
+    queries = replace(wanted, side="query") if wanted.side != "both" else wanted
     before = {model.id for model in list_models(client)}
     with pytest.raises(VerificationError, match="does not serve this encoder"):
-        connect_model(client, ConnectJob(connection(server), TinyDense()))
+        connect_model(client, ConnectJob(queries, TinyDense()))
     assert {model.id for model in list_models(client)} == before
 
 
-def test_a_server_that_is_down_is_named(client: Any, server: ModelServer) -> None:
+def test_a_server_that_is_down_is_named(client: Any, wanted: Connection) -> None:
     with serving(ModelServer()) as gone:
-        wanted = connection(gone)
+        wanted = replace(wanted, url=gone.url)
     with pytest.raises(ModelError, match=r"no answer from http://127.0.0.1:\d+ .*Does the server"):
         connect_model(client, ConnectJob(wanted))
 
 
-@pytest.mark.administrator
-def test_an_address_must_be_trusted(client: Any, server: ModelServer) -> None:
-    trust = read_trust(client)
-    assert trust is not None
+def test_an_address_must_be_trusted(
+    client: Any, administrator: Any, wanted: Connection, done: list[Registered]
+) -> None:
+    elsewhere = "^https://elsewhere/.*$"
+    job = ConnectJob(wanted)
     try:
-        client.cluster.put_settings(body={"persistent": {ENDPOINTS: ["^https://elsewhere/.*$"]}})
+        administrator.cluster.put_settings(body={"persistent": {ENDPOINTS: [elsewhere]}})
         with pytest.raises(AdministratorNeededError, match="PUT /_cluster/settings"):
-            connect_model(client, ConnectJob(connection(server)))
-        report = connect_model(client, ConnectJob(connection(server), apply_settings=True))
-        forget(client, report.registered)
-        now = read_trust(client)
+            connect_model(client, job)
+        if administrator is not client:
+            with pytest.raises(AdministratorNeededError, match="may not change cluster settings"):
+                connect_model(client, replace(job, apply_settings=True))
+        report = connect_model(administrator, replace(job, apply_settings=True))
+        forget(administrator, report.registered)
+        now = read_trust(administrator)
         assert now is not None
-        assert now.endpoints == ("^https://elsewhere/.*$", endpoint_regex(server.url))
+        assert now.endpoints == (elsewhere, endpoint_regex(wanted.url))
+        done.append(connect_model(client, job).registered)  # allowed once, allowed to all
     finally:
-        client.cluster.put_settings(body={"persistent": {ENDPOINTS: None}})
+        administrator.cluster.put_settings(body={"persistent": {ENDPOINTS: None}})
 
 
 def test_deleting_a_connected_model_removes_its_connector(
-    client: Any, server: ModelServer, done: list[Registered]
+    client: Any, wanted: Connection, done: list[Registered]
 ) -> None:
-    name = f"gone-{uuid.uuid4().hex[:8]}"
-    job = ConnectJob(Connection(server.url, "dense", "tandem", name), apply_settings=True)
-    report = connect_model(client, job)
+    report = connect_model(client, ConnectJob(wanted, apply_settings=True))
     done.append(report.registered)
-    remove(client, find_model(client, name))
+    remove(client, find_model(client, wanted.name))
     assert report.registered.model_id not in {model.id for model in list_models(client)}
     with pytest.raises(SearchBackendError):
         send(client, Request("GET", f"/connectors/{report.registered.connector_id}"), "reading")

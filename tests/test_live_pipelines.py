@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from connected_models import Sides, both_sides, connect_sides
 from model_server import ModelServer, serving
 from opensearch_samples import TinyDense, TinySparse, encode
 
@@ -83,15 +84,23 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def models(client: Any, server: ModelServer, name: str) -> Iterator[dict[str, str]]:
-    """Connected models of every kind, by kind."""
-    jobs = {
-        kind: Connection(server.url, kind, "tandem", f"{name}-{kind}")  # type: ignore[arg-type]
-        for kind in ("dense", "sparse", "rerank")
-    }
-    registered = {k: connect_model(client, ConnectJob(c)).registered for k, c in jobs.items()}
-    yield {kind: connection.name for kind, connection in jobs.items()}
-    for one in registered.values():
+    """Connected models of every kind by kind, those of queries by `dense-query`, `sparse-query`."""
+    registered: list[Registered] = []
+    names: dict[str, str] = {}
+    encoders = {"dense": TinyDense(), "sparse": TinySparse(), "rerank": None}
+    for kind, encoder in encoders.items():
+        wanted = Connection(server.url, kind, "tandem", f"{name}-{kind}")  # type: ignore[arg-type]
+        sides = both_sides(client, wanted)
+        registered += [r.registered for r in connect_sides(client, sides, encoder)]
+        names |= {kind: sides["document"].name, f"{kind}-query": sides["query"].name}
+    yield names
+    for one in registered:
         forget(client, one)
+
+
+def named(models: Mapping[str, str]) -> list[str]:
+    """Options of `tandem pipelines init` for connected models."""
+    return [part for kind, model in models.items() for part in (f"--{kind}-model", model)]
 
 
 def documents(count: int = 60) -> list[Document]:
@@ -119,18 +128,8 @@ def run(node_url: str, *arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def pipeline_file(name: str, models: dict[str, str], info: IndexInfo, node_url: str) -> str:
-    made = run(
-        node_url,
-        "pipelines",
-        "init",
-        name,
-        "--dense-model",
-        models["dense"],
-        "--sparse-model",
-        models["sparse"],
-        "--rerank-model",
-        models["rerank"],
-    )
+    chosen = {kind: model for kind, model in models.items() if kind != "rerank-query"}
+    made = run(node_url, "pipelines", "init", name, *named(chosen))
     assert made.exit_code == 0, made.output
     return made.stdout
 
@@ -285,15 +284,35 @@ def test_models_encode_queries_of_the_command_line(
     assert found.exit_code == 0, found.output
     hits = json.loads(found.stdout)
     assert {"bm25", "dense", "sparse"} == {leg for hit in hits for leg in hit["legs"]}
-    chosen = ("--sparse-model-id", models["sparse"], "--mode", "sparse", "--json")
-    named = run(node_url, "search", info.name, "open an account", *chosen)
-    assert named.exit_code == 0, named.output
-    assert json.loads(named.stdout)
+    chosen = ("--sparse-model-id", models["sparse-query"], "--mode", "sparse", "--json")
+    by_name = run(node_url, "search", info.name, "open an account", *chosen)
+    assert by_name.exit_code == 0, by_name.output
+    assert json.loads(by_name.stdout)
+
+
+def test_an_analyzer_encodes_queries_of_the_command_line(
+    node_url: str, info: IndexInfo, mixed: Path, models: dict[str, str]
+) -> None:
     analyzed = ("--sparse-analyzer", "bert-uncased", "--mode", "sparse")
     by_analyzer = run(node_url, "search", info.name, "open an account", *analyzed)
     assert by_analyzer.exit_code == 0, by_analyzer.output
+    chosen = ("--sparse-model-id", models["sparse-query"])
     both = run(node_url, "search", info.name, "x", *chosen, *analyzed)
     assert both.exit_code == 2
+
+
+def test_a_model_of_documents_encodes_no_queries(
+    client: Any, node_url: str, info: IndexInfo, mixed: Path, server: ModelServer, name: str
+) -> None:
+    documents_only = Connection(server.url, "dense", "tandem", f"{name}-one", side="document")
+    registered = connect_model(client, ConnectJob(documents_only)).registered
+    try:
+        chosen = ("--dense-model-id", documents_only.name, "--mode", "dense")
+        refused = run(node_url, "search", info.name, "open an account", *chosen)
+        assert refused.exit_code == 1
+        assert "--side query" in refused.output.replace("\n", " ")
+    finally:
+        forget(client, registered)
 
 
 def test_plain_queries_need_neither_model_nor_pipeline(
@@ -367,7 +386,7 @@ search:
     index: {index}
     fusion: {{method: rrf, rank_constant: 10, explain: true}}
     two_phase: {{prune_ratio: 0.3}}
-    query_models: {{default: {models["dense"]}}}
+    query_models: {{default: {models["dense-query"]}}}
 """,
         encoding="utf-8",
     )
@@ -415,22 +434,19 @@ def test_every_step_is_accepted(
 [[ingest.{name}-all.steps]]
 step = "text_chunking"
 fields = {{ body = "pieces" }}
-algorithm = "fixed_char_length"
-char_limit = 200
+algorithm = "fixed_token_length"
+token_limit = 200
 overlap_rate = 0.1
 [[ingest.{name}-all.steps]]
 step = "text_embedding"
 model = "{models["dense"]}"
 fields = {{ text = "dense" }}
-skip_existing = true
 [[ingest.{name}-all.steps]]
 step = "sparse_encoding"
 model = "{models["sparse"]}"
 fields = {{ text = "sparse" }}
 prune_type = "top_k"
 prune_ratio = 32
-[search.{name}-z.fusion]
-method = "zscore"
 [search.{name}-l2.fusion]
 method = "l2"
 combination = "harmonic"
@@ -438,17 +454,60 @@ legs = ["bm25", "sparse"]
 weights = {{ bm25 = 1, sparse = 3 }}
 [search.{name}-rrf.fusion]
 method = "rrf"
-weights = {{ bm25 = 1, dense = 2, sparse = 1 }}
 [search.{name}-rank.rerank]
 model = "{models["rerank"]}"
 """,
         encoding="utf-8",
     )
+    _apply_and_remove(node_url, file)
+
+
+NEWER = {
+    "fixed_char_length": """
+[[ingest.{name}-newer.steps]]
+step = "text_chunking"
+fields = {{ body = "pieces" }}
+algorithm = "fixed_char_length"
+char_limit = 200
+overlap_rate = 0.1
+""",
+    "skip_existing": """
+[[ingest.{name}-newer.steps]]
+step = "text_embedding"
+model = "{dense}"
+fields = {{ text = "dense" }}
+skip_existing = true
+""",
+    "zscore": """
+[search.{name}-newer.fusion]
+method = "zscore"
+""",
+    "weighted rrf": """
+[search.{name}-newer.fusion]
+method = "rrf"
+weights = {{ bm25 = 1, dense = 2, sparse = 1 }}
+""",
+    "bounds": """
+[search.{name}-newer.fusion]
+bounds = {{ dense = {{ low = 1.1, high = 2.0 }} }}
+""",
+}
+
+
+@pytest.mark.parametrize("text", NEWER.values(), ids=NEWER)
+def test_what_came_with_version_3_is_accepted(
+    node_url: str, models: dict[str, str], name: str, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "newer.toml"
+    file.write_text(text.format(name=name, dense=models["dense"]), encoding="utf-8")
+    _apply_and_remove(node_url, file)
+
+
+def _apply_and_remove(node_url: str, file: Path) -> None:
     applied = run(node_url, "pipelines", "apply", str(file))
     assert applied.exit_code == 0, applied.output
-    assert (
-        "The cluster is as the file says." in run(node_url, "pipelines", "diff", str(file)).output
-    )
+    shown = run(node_url, "pipelines", "diff", str(file))
+    assert "The cluster is as the file says." in shown.output
     assert run(node_url, "pipelines", "remove", str(file)).exit_code == 0
 
 
@@ -619,17 +678,17 @@ def test_the_embedded_model_behind_our_own_server(
     clients = Clients(node_url, index)
     try:
         with encoder_server(*place) as server:
+            models: dict[str, str] = {}
             for kind in ("dense", "sparse"):
-                given = ("--kind", kind, "--name", f"{index}-{kind}", "--key-env", "SERVER_KEY")
-                compared = ("--dense", DEFAULT_DENSE) if kind == "dense" else ()
-                done = run(node_url, "models", "connect", server, *given, *compared, "--json")
-                assert done.exit_code == 0, done.output
-                report = json.loads(done.stdout)
-                registered.append(Registered(report["model_id"], report["connector_id"], "created"))
+                wanted = Connection(server, kind, "tandem", f"{index}-{kind}")  # type: ignore[arg-type]
+                sides = both_sides(client, wanted)
+                registered += _connect_by_command(node_url, sides)
+                models |= {kind: sides["document"].name, f"{kind}-query": sides["query"].name}
             file = tmp_path / "pipelines.toml"
-            chosen = ("--dense-model", f"{index}-dense", "--sparse-model", f"{index}-sparse")
-            file.write_text(run(node_url, "pipelines", "init", index, *chosen).stdout, "utf-8")
-            assert run(node_url, "pipelines", "apply", str(file)).exit_code == 0
+            made = run(node_url, "pipelines", "init", index, *named(models))
+            file.write_text(made.stdout, "utf-8")
+            applied = run(node_url, "pipelines", "apply", str(file))
+            assert applied.exit_code == 0, applied.output
             bulk: list[Any] = []
             for document in foreign:
                 bulk.append({"index": {"_index": index, "_id": document.id}})
@@ -654,6 +713,18 @@ def test_the_embedded_model_behind_our_own_server(
             forget(client, one)
         delete_index(client, info)
     assert "transfer" not in (tmp_path / "serve.log").read_text(encoding="utf-8")
+
+
+def _connect_by_command(node_url: str, sides: Sides) -> Iterator[Registered]:
+    """`tandem models connect`, once or once for each side."""
+    for one in {connection.name: connection for connection in sides.values()}.values():
+        given = ("--kind", one.kind, "--name", one.name, "--side", one.side)
+        compared = ("--dense", DEFAULT_DENSE) if one.kind == "dense" else ()
+        options = (*given, *compared, "--key-env", "SERVER_KEY", "--json")
+        done = run(node_url, "models", "connect", one.url, *options)
+        assert done.exit_code == 0, done.output
+        report = json.loads(done.stdout)
+        yield Registered(report["model_id"], report["connector_id"], "created")
 
 
 def _compare_with_local_encoders(client: Any, info: IndexInfo, foreign: Sequence[Document]) -> None:

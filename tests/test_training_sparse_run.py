@@ -28,6 +28,7 @@ from training.config import (
     read_values,
 )
 from training.errors import TrainingError
+from training.sparse.checkpoint import read_checkpoint
 from training.sparse.config import SparseConfig
 from training.sparse.gates import CollapsedError
 from training.sparse.max_match import full_match, max_match
@@ -305,10 +306,13 @@ def test_pretraining_and_a_learned_table(data: Path, tmp_path: Path) -> None:
         pretraining={"steps": 3, "batch_size": 4},
     )
     train_sparse(config)
-    before = load_sparse(str(tmp_path / "run" / "start"), LoadOptions(runtime="torch"))
-    after = load_sparse(str(tmp_path / "run" / "model"), LoadOptions(runtime="torch"))
-    first, second = (e.encode_queries(["annual fee"])[0].weights for e in (before, after))
-    assert first.tolist() != second.tolist()
+    states = [
+        read_checkpoint(tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")["module"]
+        for step in (8, 12)
+    ]
+    name = next(key for key in states[0] if "query" in key and key.endswith("weight"))
+    assert not torch.equal(states[0][name], states[1][name])
+    assert load_sparse(str(tmp_path / "run" / "model"), LoadOptions(runtime="torch"))
 
 
 def test_a_model_without_a_head_is_refused_or_given_one(data: Path, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def describe_export(
             settings=model.settings,
             parity=asdict(parity),
             precision=precision,
+            documents=model.documents,
         ),
     )
 

@@ -33,6 +33,7 @@ class ExportDescription:
         settings: How texts become vectors.
         parity: How close the export came to the original.
         precision: Of the weights: ``fp32``, ``fp16`` or ``int8``.
+        documents: Fingerprint of the encoder whose documents its queries search, if not its own.
     """
 
     model: str
@@ -41,6 +42,7 @@ class ExportDescription:
     settings: ModelSettings
     parity: dict[str, Any]
     precision: Precision = "fp32"
+    documents: str | None = None
 
 
 def is_export(folder: Path) -> bool:
@@ -58,6 +60,7 @@ def write_description(folder: Path, description: ExportDescription) -> None:
         "settings": description.settings.as_dict(),
         "parity": description.parity,
         "precision": description.precision,
+        **({"documents": description.documents} if description.documents else {}),
     }
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
@@ -81,6 +84,7 @@ def read_description(folder: Path) -> ExportDescription:
             settings=ModelSettings.from_dict(value["settings"]),
             parity=value["parity"],
             precision=value.get("precision", "fp32"),  # absent before there was a choice
+            documents=value.get("documents"),
         )
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{folder / DESCRIPTION} cannot be read: {error!r}. Export the model again."

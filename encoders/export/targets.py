@@ -76,6 +76,9 @@ def export_to(
         GateError: The runtime of ML Commons refused it, or it cannot be had.
         EncoderError: The model cannot be exported like this.
     """
+    if model.files is None:
+        msg = f"{model.folder} is an export. Start from the model it was made from."
+        raise EncoderError(msg)
     known = as_the_node_reads(model) if request.target in _NODE_TARGETS else model
     started = time.perf_counter()
     with written_whole(folder) as scratch:

@@ -157,37 +157,39 @@ def list_command(url: str | None, as_json: bool) -> None:
 @pipelines.command()
 @click.argument("index")
 @click.option("--dense-model", metavar="NAME", help="Model of the cluster for the dense field.")
+@click.option(
+    "--dense-query-model",
+    metavar="NAME",
+    help="Model of the query side, where it is another one (connected with --side query).",
+)
 @click.option("--sparse-model", metavar="NAME", help="Model of the cluster for the sparse field.")
 @click.option(
     "--sparse-query-model",
     metavar="NAME",
-    help="Model of the query side, where it is another one (inference-free, lexical).",
+    help="The same for the sparse field (inference-free, lexical, --side query).",
 )
 @click.option("--rerank-model", metavar="NAME", help="Connected cross-encoder.")
 @url_option
 @reports_errors
-def init(
-    index: str,
-    dense_model: str | None,
-    sparse_model: str | None,
-    sparse_query_model: str | None,
-    rerank_model: str | None,
-    url: str | None,
-) -> None:
+def init(index: str, url: str | None, **models: str | None) -> None:
     """Print a pipeline file for INDEX, which `tandem index` built, to start from.
 
     \b
-    Example:
+    Examples:
       tandem pipelines init docs --dense-model minilm > pipelines.toml
+      tandem pipelines init docs --dense-model minilm-document --dense-query-model minilm-query
     """
+    from opensearch.capabilities import detect
     from opensearch.index_info import read_index_info
     from opensearch.pipeline_files.starting_file import StartingModels, starting_file
     from opensearch.workflows.connection import open_cluster
     from opensearch.workflows.query_encoders import default_fusion
 
-    info = read_index_info(open_cluster(url), index)
-    models = StartingModels(dense_model, sparse_model, sparse_query_model, rerank_model)
-    click.echo(starting_file(info, models, default_fusion(info)), nl=False)
+    client = open_cluster(url)
+    info = read_index_info(client, index)
+    named = StartingModels(**{name.removesuffix("_model"): model for name, model in models.items()})
+    text = starting_file(info, named, default_fusion(info), detect(client))
+    click.echo(text, nl=False)
 
 
 def _changes(client: Any, file: Path, *, force: bool) -> "tuple[Sequence[Change], ModelNames]":

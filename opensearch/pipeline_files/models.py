@@ -9,6 +9,7 @@ from opensearch.pipeline_files.bodies import Resolver, Role
 
 # What each role cannot be served by: the side a model was made for, and its function.
 _WRONG_SIDE = {"documents": "query", "queries": "document"}
+_OWN_SIDE = {"documents": "document", "queries": "query"}
 
 
 class ModelNames:
@@ -30,7 +31,7 @@ class ModelNames:
             ModelError: It is not for this role.
         """
         model = choose_model(self._models, name)
-        _check_role(model, role)
+        check_role(model, role)
         self.resolved[model.id] = model.label
         return model.id
 
@@ -40,9 +41,17 @@ def model_names(client: Any) -> ModelNames:
     return ModelNames(list_models(client))
 
 
-def _check_role(model: ModelInfo, role: Role) -> None:
+def check_role(model: ModelInfo, role: Role) -> None:
+    """Refuse a model that gives nothing of use in a role.
+
+    Raises:
+        ModelError: It encodes the other side only, or is of another kind.
+    """
     if role in _WRONG_SIDE and model.notes.get("side") == _WRONG_SIDE[role]:
-        msg = f"{model.label} encodes {_WRONG_SIDE[role]} texts only; here it gets {role}"
+        msg = (
+            f"{model.label} encodes {_WRONG_SIDE[role]} texts only; here it gets {role}. Name the "
+            f"connection with --side {_OWN_SIDE[role]}."
+        )
         raise ModelError(msg)
     if role == "documents" and model.function == "SPARSE_TOKENIZE":
         msg = f"{model.label} only looks up query tokens; documents need its encoding model"
@@ -62,4 +71,4 @@ def unresolved(name: str, _role: Role) -> str:
     return f"<id of {name}>"
 
 
-__all__ = ["ModelNames", "Resolver", "model_names", "unresolved"]
+__all__ = ["ModelNames", "Resolver", "check_role", "model_names", "unresolved"]

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from opensearch.capabilities import Capabilities
 from opensearch.errors import SettingsError
 from opensearch.fusion import LEGS, Fusion, Leg
 from opensearch.index_info import IndexInfo
 from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD
+from opensearch.pipeline_files.served_fusion import served_fusion
+
+_UNKNOWN = Capabilities()
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,38 +17,55 @@ class StartingModels:
     """Names of models in the cluster.
 
     Attributes:
-        dense: Encodes for the field ``dense``.
+        dense: Encodes documents for the field ``dense``.
         sparse: Encodes documents for the field ``sparse``.
         sparse_query: Encodes queries for it; by default the same. Alone, documents of other
             clients get no token weights.
         rerank: Re-ranks.
+        dense_query: Encodes queries for the field ``dense``; by default the model of documents,
+            which must stand beside it.
     """
 
     dense: str | None = None
     sparse: str | None = None
     sparse_query: str | None = None
     rerank: str | None = None
+    dense_query: str | None = None
 
 
-def starting_file(info: IndexInfo, models: StartingModels, fusion: Fusion) -> str:
+def starting_file(
+    info: IndexInfo,
+    models: StartingModels,
+    fusion: Fusion,
+    capabilities: Capabilities = _UNKNOWN,
+) -> str:
     """A pipeline file in TOML.
 
     Args:
         info: The index.
         models: Models to name in it.
         fusion: How the index is searched.
+        capabilities: Of the cluster: what its pipelines certainly lack is left out.
 
     Raises:
         SettingsError: No model is named, or the index has no field for one.
     """
     _check(info, models)
-    parts = [_head(info), _ingest(info, models), _search(info, models, fusion)]
+    served = served_fusion(fusion, capabilities)
+    search = _search(info, models, served, like=fusion == served)
+    parts = [_head(info), _ingest(info, models), search]
     return "\n".join(part for part in parts if part)
 
 
 def _check(info: IndexInfo, models: StartingModels) -> None:
     if not (models.dense or models.sparse or models.sparse_query):
         msg = "name at least one model of the cluster: --dense-model, --sparse-model"
+        raise SettingsError(msg)
+    if models.dense_query and not models.dense:
+        msg = (
+            f"{models.dense_query} encodes queries alone: name the model of the documents, too "
+            "(--dense-model)"
+        )
         raise SettingsError(msg)
     if models.dense and info.dense is None:
         msg = f"the index {info.name!r} has no dense field for {models.dense}"
@@ -103,7 +124,7 @@ def _pruning(info: IndexInfo) -> str:
     return '# prune_type = "max_ratio"\n# prune_ratio = 0.1'
 
 
-def _search(info: IndexInfo, models: StartingModels, fusion: Fusion) -> str:
+def _search(info: IndexInfo, models: StartingModels, fusion: Fusion, *, like: bool) -> str:
     name = _quoted(f"{info.name}-hybrid")
     named = {"bm25": True, "dense": models.dense, "sparse": models.sparse or models.sparse_query}
     legs: list[Leg] = [leg for leg in LEGS if named[leg]]
@@ -114,11 +135,12 @@ def _search(info: IndexInfo, models: StartingModels, fusion: Fusion) -> str:
         "",
         f"[search.{name}.query_models.fields]",
     ]
-    if models.dense:
-        lines.append(f"{DENSE_FIELD} = {_quoted(models.dense)}")
+    if dense := models.dense_query or models.dense:
+        lines.append(f"{DENSE_FIELD} = {_quoted(dense)}")
     if sparse := models.sparse_query or models.sparse:
         lines.append(f"{SPARSE_FIELD} = {_quoted(sparse)}")
-    lines += ["", f"[search.{name}.fusion]", *_fusion(fusion, legs, name)]
+    lines += ["", *([] if like else _OTHERWISE), f"[search.{name}.fusion]"]
+    lines += _fusion(fusion, legs, name)
     if models.rerank:
         lines += [
             "",
@@ -128,6 +150,12 @@ def _search(info: IndexInfo, models: StartingModels, fusion: Fusion) -> str:
             "ignore_failure = true",
         ]
     return "\n".join(lines) + "\n"
+
+
+_OTHERWISE = (
+    "# Nearest to the index's own fusion, which pipelines of this OpenSearch lack; `tandem search`",
+    "# has it: there the client fuses.",
+)
 
 
 def _fusion(fusion: Fusion, legs: list[Leg], name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Search by models in the cluster: nothing is encoded here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from opensearch.pipeline_files.cluster import (
     default_pipelines,
     read_pipelines,
 )
+from opensearch.pipeline_files.models import check_role
 from opensearch.plan import QueryEncoders
 from opensearch.search import Searcher
 
@@ -47,6 +48,7 @@ def open_model_searcher(client: Any, info: IndexInfo, choice: ModelChoice) -> Se
         SettingsError: Nothing says which models.
         CapabilityError: The cluster has no queries by analyzer.
         ModelNotFoundError: The cluster holds no such model.
+        ModelError: A model encodes documents only.
         EncoderMismatchError: The dense model did not make the index's vectors.
     """
     models = query_models(client, info, choice)
@@ -76,8 +78,8 @@ def query_models(client: Any, info: IndexInfo, choice: ModelChoice) -> QueryMode
         raise SettingsError(msg)
     known = list_models(client)
     return QueryModels(
-        dense=_dense_id(info, choose_model(known, dense)) if dense and info.dense else None,
-        sparse=choose_model(known, sparse).id if sparse and info.sparse else None,
+        dense=_dense_id(info, _of_queries(known, dense)) if dense and info.dense else None,
+        sparse=_of_queries(known, sparse).id if sparse and info.sparse else None,
         analyzer=choice.analyzer,
     )
 
@@ -109,6 +111,13 @@ def _queried_by(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if "default_model_id" in enricher:
             yield DENSE_FIELD, enricher["default_model_id"]
         yield from enricher.get("neural_field_default_id", {}).items()
+
+
+def _of_queries(known: Sequence[ModelInfo], name: str) -> ModelInfo:
+    """A model that encodes queries; ingest pipelines name those of documents."""
+    model = choose_model(known, name)
+    check_role(model, "queries")
+    return model
 
 
 def _dense_id(info: IndexInfo, model: ModelInfo) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders.errors import MissingExtraError
+from encoders.model import QUERY_SIDE
 from training.comparing import SetComparison, compare_sets
 from training.config import load_config, save_config
 from training.curves import draw_curves
@@ -42,7 +43,6 @@ from training.run_folder import RunFolder, replacing_folder, write_atomically
 logger = logging.getLogger(__name__)
 
 BASELINE = "base.json"
-QUERY_SIDE = "query_side.json"
 
 
 @dataclass(frozen=True)

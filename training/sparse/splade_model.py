@@ -48,7 +48,7 @@ def write_splade(config: SparseConfig, folder: Path) -> None:
     else:
         table = SparseStaticEmbedding(
             transformer.tokenizer,
-            weight=_query_table(config, source),
+            weight=_query_table(config, source, transformer.auto_model.config.vocab_size),
             frozen=config.splade.query_table == "fixed",
         )
         modules = [
@@ -127,7 +127,7 @@ def _start_head(config: SparseConfig, source: Path, network: Any, missing: list[
     )
 
 
-def _query_table(config: SparseConfig, source: Path) -> Any:
+def _query_table(config: SparseConfig, source: Path, width: int) -> Any:
     """IDF of each entry over the corpus; 0 for punctuation, stop words and special tokens."""
     import torch
 
@@ -135,8 +135,10 @@ def _query_table(config: SparseConfig, source: Path) -> Any:
     tokenizer = TextTokenizer(serialized, _UNLIMITED, special_tokens=False)
     vocabulary = PieceVocabulary(config.model, tokenizer)
     statistics = gather_statistics(corpus_texts(config.data), vocabulary)
-    weights = statistics.idf() * vocabulary.content
-    return torch.from_numpy(weights.astype(np.float32))
+    # As wide as the network's output, which may have more rows than the tokenizer has entries.
+    weights = np.zeros(width, dtype=np.float32)
+    weights[: len(vocabulary.content)] = statistics.idf() * vocabulary.content
+    return torch.from_numpy(weights)
 
 
 def _remove(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The training loop of one leg: the same for both, able to go on after a kill."""
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -80,8 +81,13 @@ class _State:
     weights: dict[str, Tensor] | None = None
 
 
-def fit(job: Job, *, resume: bool) -> int:
+def fit(job: Job, start: Mapping[str, Evaluated], *, resume: bool) -> int:
     """Train; the network has the weights of the best measurement in the end.
+
+    Args:
+        job: What to train on what.
+        start: Metrics of the network as it starts.
+        resume: Go on from the last checkpoint, where there is one.
 
     Returns:
         The step they are from: the last one where there are no dev sets.
@@ -90,17 +96,18 @@ def fit(job: Job, *, resume: bool) -> int:
         TrainingError: The loss is no number, or the disk refuses; checkpoints stay.
     """
     optimizer = _optimizer(job.network, job.settings)
-    state = _State()
-    if resume:
-        state = _restore(job, optimizer)
-        job.folder.cut_log(state.step)
+    state = _restore(job, optimizer) if resume else None
+    if state is None:
+        state = _State()
+        job.folder.cut_log(-1)
+        _note(job, state, start)
     else:
-        _measure(job, state)
+        job.folder.cut_log(state.step)
     for step in range(state.step + 1, job.settings.steps + 1):
         _step(job, optimizer, step)
         state.step = step
         if step % job.settings.evaluate_every == 0 or step == job.settings.steps:
-            _measure(job, state)
+            _note(job, state, job.measure(job.network))
             _save(job, optimizer, state)
     if state.weights is not None:
         job.network.load_state_dict(state.weights)
@@ -149,8 +156,7 @@ def rate_share(step: int, settings: TrainingSettings) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _measure(job: Job, state: _State) -> None:
-    measured = job.measure(job.network)
+def _note(job: Job, state: _State, measured: Mapping[str, Evaluated]) -> None:
     metric = mean_ndcg(measured) if measured else None
     if metric is not None:
         _log(job, {"step": state.step, "dev": round(metric, 6)})
@@ -180,25 +186,17 @@ def _save(job: Job, optimizer: Any, state: _State) -> None:
         torch.save(values, folder / _STATE)
         seal(folder)
     for old in job.folder.checkpoint_folders()[_KEPT:]:
-        _remove(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _restore(job: Job, optimizer: Any) -> _State:
+def _restore(job: Job, optimizer: Any) -> _State | None:
     import torch
 
-    state = _State()
     checkpoint = last_whole(job.folder)
     if checkpoint is None:
-        _measure(job, state)
-        return state
+        return None
     values = torch.load(checkpoint / _STATE, weights_only=True)
     job.network.load_state_dict(values["network"])
     optimizer.load_state_dict(values["optimizer"])
     step = step_of(checkpoint)
     return _State(step, values["best_step"], values["best"], values["weights"])
-
-
-def _remove(folder: Any) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

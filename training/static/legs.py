@@ -79,7 +79,7 @@ def train_leg(
     Raises:
         TrainingError: The data is faulty, the loss is no number, or the disk refuses.
     """
-    folder = RunFolder(config.output / "training" / leg)
+    folder = leg_folder(config, leg)
     folder.prepare(resume=resume)
     progress.stage(f"{leg}: tokenizer, token ids, first vectors")
     settings = config.model.dense if leg == "dense" else config.model.sparse
@@ -91,13 +91,18 @@ def train_leg(
     start = measure(network)
     progress.stage(f"{leg}: training")
     job = Job(leg, network, prepared.sets, loss, measure, config.training, folder, progress)
-    best_step = fit(job, resume=resume)
+    best_step = fit(job, start, resume=resume)
     trained = measure(network)
     _write(config, leg, prepared, network)
     write_atomically(folder.curves, draw_curves(folder.read_log(), title=f"{leg} model"))
     entries = _entries(config, leg, prepared, network, measured)
     size = prepared.tokenizer.get_vocab_size()
     return LegResult(leg, best_step, start, trained, entries, size)
+
+
+def leg_folder(config: StaticConfig, leg: Leg) -> RunFolder:
+    """Log, tokenizer and checkpoints of a leg."""
+    return RunFolder(config.output / "training" / leg)
 
 
 def _parts(

@@ -11,7 +11,7 @@ from encoders.pruning import NO_PRUNING, sparse_rows
 from training.dev_sets import DevSet
 from training.evaluation.metrics import Evaluated
 from training.exact_search import dense_run, sparse_run
-from training.static.networks import bags
+from training.static.networks import bags, least_worth
 from training.static.token_rows import TokenRows, tokenized
 from training.static.weighting import bm25_weights
 
@@ -100,8 +100,8 @@ def document_vectors(
             saturated = torch.from_numpy(weights[part].toarray())
             found = network.whole(vectors[part], saturated)
             worth = found * asked
-            least = worth.topk(min(top_k, worth.shape[1]), dim=1).values[:, -1:]
-            kept = torch.where((worth >= least) & (worth > 0), found, torch.zeros(()))
+            stays = (worth > 0) & (worth >= least_worth(worth, top_k))
+            kept = torch.where(stays, found, torch.zeros(()))
             yield from sparse_rows(kept.numpy(), NO_PRUNING)
 
 

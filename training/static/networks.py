@@ -137,6 +137,24 @@ def log1p_relu(values: Tensor) -> Tensor:
     )
 
 
+def least_worth(worth: Tensor, top_k: int) -> Tensor:
+    """The smallest worth an entry must have to stay: 0 for rows with no more than ``top_k``.
+
+    Args:
+        worth: Weight times query weight, ``[B, V]``, none below 0.
+        top_k: Entries a row keeps.
+
+    Returns:
+        ``[B, 1]``.
+    """
+    least = worth.new_zeros((len(worth), 1))
+    # Most rows are short; sorting a whole vocabulary for them would take most of the time.
+    full = ((worth > 0).sum(1) > top_k).nonzero().flatten()
+    if len(full):
+        least[full] = worth[full].topk(top_k, dim=1).values[:, -1:]
+    return least
+
+
 def bags(rows: TokenRows, drop: float, random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Rows as flat ids and starts, some tokens left out (never all of a row)."""
     import torch

@@ -6,11 +6,14 @@ import numpy as np
 
 from training.static.batches import Batch
 from training.static.config import TrainingSettings
-from training.static.networks import bags
+from training.static.networks import bags, least_worth
 from training.static.weighting import bm25_weights
 
 Tensor: TypeAlias = Any
 Module: TypeAlias = Any
+
+# A document that holds fewer own tokens than this share of the cap is taken as uncut in training.
+_LONG_SHARE = 0.5
 
 
 def dense_loss(
@@ -38,8 +41,6 @@ class SparseObjective:
 
     def __call__(self, network: Module, batch: Batch, random: np.random.Generator) -> Tensor:
         """The loss of a batch."""
-        import torch
-
         settings = self._settings
         pooled = network.pooled(*bags(batch.documents, settings.token_drop, random))
         saturated = self.saturated(batch, network)
@@ -47,10 +48,7 @@ class SparseObjective:
         projected = network.projected(pooled)
         lexical = saturated[:, columns] * network.own[columns].exp() * network.content[columns]
         weights = lexical + network.expansion(projected, columns)
-        with torch.no_grad():
-            whole = network.whole(pooled, saturated) * network.query_weights()
-            least = whole.topk(min(self._top_k, whole.shape[1]), dim=1).values[:, -1:]
-            kept = (whole[:, columns] >= least).float()
+        kept = self._kept(network, pooled, saturated, columns)
         # What the cap leaves out counts for nothing, yet may learn to come back.
         weights = weights * kept + 0.1 * (weights - weights.detach()) * (1 - kept)
         loss = info_nce(asked @ weights.T / settings.temperature, batch)
@@ -61,6 +59,20 @@ class SparseObjective:
         if settings.anchor:
             loss = loss + settings.anchor * self._distance(network, columns)
         return loss
+
+    def _kept(self, network: Module, pooled: Tensor, saturated: Tensor, columns: Tensor) -> Tensor:
+        """1 for each column that survives the cap of its document, ``[D, U]``."""
+        import torch
+
+        kept = torch.ones((len(pooled), len(columns)))
+        # Weights of all tokens are most of a step's time; short documents are hardly ever cut.
+        long = ((saturated > 0).sum(1) > self._top_k * _LONG_SHARE).nonzero().flatten()
+        if len(long):
+            with torch.no_grad():
+                worth = network.whole(pooled[long], saturated[long]) * network.query_weights()
+                least = least_worth(worth, self._top_k)
+                kept[long] = (worth[:, columns] >= least).float()
+        return kept
 
     def saturated(self, batch: Batch, network: Module) -> Tensor:
         """BM25's saturated counts of content tokens, ``[D, V]``."""

@@ -1,5 +1,6 @@
 """A static training run: both legs, what they reach, and the card."""
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from training.static.bigram_baseline import bigram_bm25
 from training.static.card import write_card
 from training.static.config import StaticConfig
 from training.static.fitting import Progress
-from training.static.legs import LegData, LegResult, train_leg
+from training.static.legs import LegData, LegResult, leg_folder, train_leg
 from training.static.sources import plain, train_sources
 
 
@@ -70,6 +71,8 @@ def train_static(config: StaticConfig, progress: Progress, *, resume: bool = Fal
     values["seconds"] = round(time.monotonic() - begun, 1)
     write_card(folder, values)
     folder.write_result(values)
+    for leg in config.model.legs:  # several times the models' size, and of no use any more
+        shutil.rmtree(leg_folder(config, leg).checkpoints, ignore_errors=True)
     return StaticResult(folder.root, values)
 
 

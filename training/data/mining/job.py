@@ -54,7 +54,9 @@ class Miner:
             teacher = self.teacher
             return [self._taught(teacher, *pair) for pair in zip(records, rankings, strict=True)]
         lowest = self.finder.lowest(queries, [record.pos for record in records])
-        found = lowest or [_found(*pair) for pair in zip(records, rankings, strict=True)]
+        found: Sequence[float | None] = lowest or [
+            _found(*pair) for pair in zip(records, rankings, strict=True)
+        ]
         return [
             self._untaught(record, ranking, score)
             for record, ranking, score in zip(records, rankings, found, strict=True)

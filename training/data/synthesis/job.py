@@ -9,6 +9,7 @@ from training.data.progress_log import ProgressLog
 from training.data.records import TrainingRecord
 from training.data.synthesis.answers import AnswerFault, Written
 from training.data.synthesis.chunks import Passage
+from training.data.synthesis.offline import TITLE
 from training.data.synthesis.round_trip import Check
 from training.data.synthesis.writers import Writer
 
@@ -118,10 +119,13 @@ def _one(
 
 
 def _line(passage: Passage, number: int, written: Written) -> dict[str, Any]:
-    """A record; readers of training data pass over the additional key ``source``."""
+    """A record; readers of training data pass over the additional key ``source``.
+
+    A title as query would find itself in the text, so there the text goes without it.
+    """
     record = TrainingRecord(
         query=written.query,
-        pos=(passage.whole,),
+        pos=(passage.text if written.source == TITLE else passage.whole,),
         query_id=f"{passage.id}/{number}",
         pos_ids=(passage.id,),
     )

@@ -14,6 +14,7 @@ from training.data.normalising import text_key
 from training.data.synthesis.answers import AnswerFault, Written
 from training.data.synthesis.chunks import Passage
 
+TITLE = "offline-title"
 _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 _HEADING = re.compile(
     r"^(?:#{1,6}\s+(?P<marked>.+?)\s*#*|(?P<numbered>제\s?\d+조\S*.{0,40}))$", re.M
@@ -84,7 +85,7 @@ class OfflineWriter:
     def _all(self, passage: Passage) -> list[Written]:
         headings = [m["marked"] or m["numbered"] for m in _HEADING.finditer(passage.text)]
         return [
-            *([Written(passage.title.strip(), "offline-title")] if passage.title.strip() else []),
+            *([Written(passage.title.strip(), TITLE)] if passage.title.strip() else []),
             *(Written(" ".join(h.split()), "offline-heading") for h in headings),
             *(Written(phrase, "offline-key-phrase") for phrase in self._phrases(passage)),
         ]
