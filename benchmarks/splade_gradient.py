@@ -113,7 +113,8 @@ def _step(arguments: argparse.Namespace) -> Callable[[], float]:
         [RecordSet("random", _records(arguments), 1.0)], arguments.texts // 2, 0, SEED
     )
     loop = Loop(config, student, batches, RunFolder(folder / "run"))
-    student.module().eval()
+    # CachedSpladeLoss needs training mode; the networks have no dropout.
+    student.module().train()
     batch = batches.batch(0)
 
     def step() -> float:
@@ -162,6 +163,8 @@ def _build(folder: Path, arguments: argparse.Namespace) -> None:
         num_hidden_layers=arguments.layers,
         num_attention_heads=arguments.width // 32,
         intermediate_size=4 * arguments.width,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     network = BertForMaskedLM(config).eval()
     with torch.no_grad():

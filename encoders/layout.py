@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from encoders import prior
 from encoders.errors import EncoderError
 from encoders.options import POOLINGS, Activation, LoadOptions, Pooling
+from encoders.prior import BACKBONE, QUERY_TABLE, is_prior, read_prior_settings
+from encoders.prior import CONFIG as PRIOR_CONFIG
 from encoders.settings import (
     GraphSettings,
     ModelFiles,
@@ -64,7 +65,7 @@ def read_layout(
         EncoderError: The folder holds no model, another kind of model, or a module that has no
             counterpart here.
     """
-    if prior.is_prior(source.folder):
+    if is_prior(source.folder):
         return _prior_layout(source, options, kind)
     modules = read_modules(source.folder)
     if kind == "dense" and any(module.name == _STATIC for module in modules):
@@ -216,8 +217,8 @@ def _prior_layout(
     if kind == "dense":
         msg = f"{source.name} is a sparse model, but a dense one is needed here"
         raise EncoderError(msg)
-    config = read_json(source.folder / prior.CONFIG)
-    declared = prior.read_prior_settings(source.folder)
+    config = read_json(source.folder / PRIOR_CONFIG)
+    declared = read_prior_settings(source.folder)
     graph = GraphSettings(
         kind="sparse",
         width=int(config["vocab_size"]),
@@ -231,7 +232,7 @@ def _prior_layout(
         query_prompt=declared.query_prompt if query is None else query,
         document_prompt=declared.document_prompt if document is None else document,
     )
-    files = ModelFiles(prior.BACKBONE, (), prior.QUERY_TABLE, head="")
+    files = ModelFiles(BACKBONE, (), QUERY_TABLE, head="")
     return ModelLayout(ModelSettings(graph, text, "inference-free"), files)
 
 

@@ -153,6 +153,12 @@ def write_files(folder: Path) -> None:
     ]
     text = "\n".join(map(json.dumps, questions)) + "\n"
     (folder / "questions.jsonl").write_text(text, encoding="utf-8")
+    glossary = (
+        "term,synonyms,domain\nbank card,payment card|plastic,cards\n"
+        "bank account,deposit,accounts\n"
+        "card fee,card charge,cards\nbank transfer,remittance,accounts\n"
+    )
+    (folder / "glossary.csv").write_text(glossary, encoding="utf-8")
     template = 'title = "{name}"\ntext = ["{name} in {place.country}"]\n'
     (folder / "template.toml").write_text(template, encoding="utf-8")
     fusion = '[search.docs-rrf.fusion]\nmethod = "rrf"\n'

@@ -85,7 +85,7 @@ def test_a_refused_export_says_so_and_leaves_nothing(root: Path, tmp_path: Path)
         (["--split", "dev"], 2, "go with --queries"),
         (["--target", "onnx"], 2, "ml-commons"),
         (["--target", "torchscript", "--precision", "int8"], 1, "fp32 only"),
-        (["--kind", "sparse"], 1, "no masked-language-model head"),
+        (["--kind", "sparse"], 1, "A sparse model is loaded as sparse"),
     ],
 )
 def test_misuse(words: list[str], code: int, said: str, root: Path, tmp_path: Path) -> None:

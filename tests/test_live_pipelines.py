@@ -39,7 +39,7 @@ from opensearch.indices import create_index, delete_index, refresh
 from opensearch.ml.connectors.registration import Registered, forget
 from opensearch.ml.connectors.spec import Connection
 from opensearch.pipeline_files.bodies import is_managed
-from opensearch.pipeline_files.cluster import default_pipelines, read_pipelines
+from opensearch.pipeline_files.cluster import all_default_pipelines, read_pipelines
 from opensearch.pipeline_files.passage_script import passage_processor
 from opensearch.pipeline_files.schema import PassageStep
 from opensearch.plan import QueryEncoders, SearchRequest
@@ -87,7 +87,7 @@ def models(client: Any, server: ModelServer, name: str) -> Iterator[dict[str, st
     """Connected models of every kind by kind, those of queries by `dense-query`, `sparse-query`."""
     registered: list[Registered] = []
     names: dict[str, str] = {}
-    encoders = {"dense": TinyDense(), "sparse": TinySparse(), "rerank": None}
+    encoders: dict[str, Any] = {"dense": TinyDense(), "sparse": TinySparse(), "rerank": None}
     for kind, encoder in encoders.items():
         wanted = Connection(server.url, kind, "tandem", f"{name}-{kind}")  # type: ignore[arg-type]
         sides = both_sides(client, wanted)
@@ -399,9 +399,11 @@ search:
         body = read_pipelines(client, "search", f"{index}-rrf")[f"{index}-rrf"]
         assert is_managed(body)
         assert len(body["request_processors"]) == 2
-        assert default_pipelines(client)[index] == {"index.search.default_pipeline": f"{index}-rrf"}
+        assert all_default_pipelines(client)[index] == {
+            "index.search.default_pipeline": f"{index}-rrf"
+        }
         assert run(node_url, "pipelines", "remove", str(file), "--force").exit_code == 0
-        assert index not in default_pipelines(client)
+        assert index not in all_default_pipelines(client)
         assert not read_pipelines(client, "search", f"{index}-rrf")
     finally:
         client.indices.delete(index=index)

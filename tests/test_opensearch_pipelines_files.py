@@ -24,11 +24,11 @@ from opensearch.pipeline_files.changes import (
     remove_pipelines,
     wanted_pipelines,
 )
-from opensearch.pipeline_files.cluster import check_name, users_of
+from opensearch.pipeline_files.cluster import all_default_pipelines, check_name, users_of
 from opensearch.pipeline_files.features import check_features
 from opensearch.pipeline_files.loading import PipelineFileError, load_pipeline_file
 from opensearch.pipeline_files.models import ModelNames, unresolved
-from opensearch.pipeline_files.schema import PipelineFile
+from opensearch.pipeline_files.schema import BoundsPart, DenseStep, PipelineFile
 from opensearch.pipeline_files.starting_file import StartingModels, starting_file
 
 FULL = """
@@ -263,6 +263,43 @@ def test_the_starting_file_is_a_pipeline_file(tmp_path: Path) -> None:
     assert search.fusion.weights == {"bm25": 0.45, "dense": 0.45, "sparse": 0.1}
 
 
+def test_each_side_may_have_a_dense_model_of_its_own(tmp_path: Path) -> None:
+    models = StartingModels("minilm-document", dense_query="minilm-query")
+    file = load(tmp_path, starting_file(index_info(), models, Fusion()))
+    encoding = file.ingest["docs-documents"].steps[1]
+    assert isinstance(encoding, DenseStep)
+    assert encoding.model == "minilm-document"
+    found = file.search["docs-hybrid"].query_models
+    assert found is not None
+    assert found.fields == {"dense": "minilm-query"}
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds"),
+    [((2, 19, 1), (None, None)), ((3, 1), (1.25, None)), ((3, 6), (1.25, 2.0)), (None, (1.25, 2))],
+)
+@pytest.mark.parametrize("method", ["minmax", "rrf", "l2", "zscore"])
+def test_the_starting_file_can_be_applied_where_it_was_made(
+    tmp_path: Path, version: Any, bounds: Any, method: Any
+) -> None:
+    capabilities = Capabilities(version, frozenset({"opensearch-neural-search"}))
+    fusion = Fusion(method=method, bounds={"dense": dense_bounds(0.25)})
+    models = StartingModels("minilm", "splade")
+    text = starting_file(index_info(), models, fusion, capabilities)
+    file = load(tmp_path, text)
+    check_features(file, capabilities)
+    found = file.search["docs-hybrid"].fusion
+    assert found is not None
+    if method == "minmax":
+        dense = found.bounds.get("dense", BoundsPart())
+        assert (dense.low, dense.high) == bounds
+    kept = version in (None, (3, 6)) or method == "l2" or (method, version) in NOT_OF_2_19
+    assert ("Nearest to the index's own fusion" in text) is not kept
+
+
+NOT_OF_2_19 = (("rrf", (3, 1)), ("zscore", (3, 1)))
+
+
 @pytest.mark.parametrize("method", ["rrf", "l2", "zscore"])
 def test_the_starting_file_takes_any_fusion(tmp_path: Path, method: Any) -> None:
     text = starting_file(index_info(), StartingModels("m"), Fusion(method=method))
@@ -287,6 +324,8 @@ def test_a_model_of_the_query_side_alone_writes_nothing(tmp_path: Path) -> None:
     ("info", "models", "message"),
     [
         (index_info(), StartingModels(), "--dense-model"),
+        (index_info(), StartingModels(sparse="m", dense_query="q"), "--dense-model"),
+        (index_info(), StartingModels(dense_query="q"), "--dense-model"),
         (index_info(dense=None), StartingModels("m"), "no dense field"),
         (index_info(sparse=None), StartingModels(sparse="m"), "no sparse field"),
         (index_info(sparse_field="seismic"), StartingModels(sparse="m"), "SEISMIC"),
@@ -325,7 +364,7 @@ def test_who_sees_only_some_indices_is_asked_for_those(tmp_path: Path) -> None:
     settings = {"docs-v0-1": {"settings": {"index.default_pipeline": "docs-in"}}}
 
     def answer(name: str, /, **values: Any) -> Any:
-        if name == "indices.get_settings" and values["index"] == "_all":
+        if values.get("index") == "_all" or "filter_path" in values.get("params", {}):
             raise AuthorizationException(403, "security_exception", {"error": {"reason": "no"}})
         if name == "indices.get_settings":
             return settings
@@ -338,7 +377,29 @@ def test_who_sees_only_some_indices_is_asked_for_those(tmp_path: Path) -> None:
     assert removal.pipelines == (("ingest", "docs-in"), ("search", "docs-out"))
     with pytest.raises(PipelineInUseError, match=r"docs-v0-1 \(index\.default_pipeline\)"):
         remove_pipelines(client, removal)
-    assert [p.indices for p in list_pipelines(client)] == [()] * 4
+    assert [p.indices for p in list_pipelines(client)] == [None] * 4  # unknown, not none
+
+
+def test_the_state_of_the_cluster_names_indices_whose_settings_are_forbidden() -> None:
+    used = {"settings": {"index": {"default_pipeline": "p", "search": {"default_pipeline": "q"}}}}
+
+    def answer(name: str, /, **values: Any) -> Any:
+        if name == "indices.get_settings":
+            raise AuthorizationException(403, "security_exception", {"error": {"reason": "no"}})
+        assert "settings.index.final_pipeline" in values["params"]["filter_path"]
+        return {"metadata": {"indices": {"mine": used, "b": {"settings": {"index": {}}}}}}
+
+    assert all_default_pipelines(RecordingClient(answer)) == {
+        "mine": {"index.default_pipeline": "p", "index.search.default_pipeline": "q"},
+        "b": {},
+    }
+    assert all_default_pipelines(RecordingClient(_forbid_settings)) == {}
+
+
+def _forbid_settings(name: str, /, **_: Any) -> Any:
+    if name == "indices.get_settings":
+        raise AuthorizationException(403, "security_exception", {"error": {"reason": "no"}})
+    return {}  # what a filter leaves of a state without such settings
 
 
 @pytest.mark.parametrize("name", ["", "_none", "a*", "a,b", "a/b", "a b", "a?b"])

@@ -35,7 +35,7 @@ TRAINERS: Mapping[str, LazyCommand] = MappingProxyType(
             "training.dense.cli:dense", "Tune a dense encoder on your own queries and documents."
         ),
         "sparse": LazyCommand(
-            "training.sparse.cli:sparse", "Train a sparse encoder on your own queries and documents."
+            "training.sparse.cli:sparse", "Train a sparse encoder (SPLADE) on your own records."
         ),
         "static": LazyCommand(
             "training.static.cli:static",

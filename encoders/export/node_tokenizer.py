@@ -31,7 +31,11 @@ def _check(tokenizer: TextTokenizer, serialized: str) -> None:
     from tokenizers import Tokenizer
 
     restored = Tokenizer.from_str(serialized)
+    special = tokenizer.tokens(tokenizer.special_ids())
     for text, expected in zip(FIXED_TEXTS, tokenizer.token_ids(FIXED_TEXTS), strict=True):
+        # A special token written out in a text is recognised before the file lower-cases anything.
+        if tokenizer.lowercase and any(name in text for name in special):
+            continue
         if restored.encode(text).ids != expected:
             msg = f"The tokenizer file for the node reads {text[:40]!r} otherwise than the model"
             raise EncoderError(msg)

@@ -132,7 +132,7 @@ def list_command(url: str | None, as_json: bool) -> None:
     """List the cluster's pipelines, what keeps them and which indices use them.
 
     The third column says `file` for what `tandem pipelines apply` wrote and `own` for what
-    `tandem index` did.
+    `tandem index` did; the last one says `?` where you may not see which indices use it.
 
     \b
     Example:
@@ -148,7 +148,7 @@ def list_command(url: str | None, as_json: bool) -> None:
         return
     for pipeline in found:
         keeper = "file" if pipeline.managed else "own" if pipeline.name == own else "-"
-        used = ", ".join(pipeline.indices) or "-"
+        used = "?" if pipeline.indices is None else ", ".join(pipeline.indices) or "-"
         click.echo(f"{pipeline.kind:<7} {pipeline.name:<32} {keeper:<5} {used}")
     if not found:
         click.echo("No pipelines.")

@@ -13,9 +13,9 @@ from opensearch.pipeline_files.cluster import (
     SETTINGS,
     Kind,
     Use,
+    all_default_pipelines,
     attach,
     check_name,
-    default_pipelines,
     defaults_of,
     delete_pipeline,
     detach,
@@ -199,7 +199,7 @@ def find_removal(client: Any, file: PipelineFile) -> Removal:
 def _visible_defaults(client: Any, file: PipelineFile) -> dict[str, dict[str, str]]:
     """Settings of all indices, or of the file's own where the user may see no others."""
     try:
-        return default_pipelines(client)
+        return all_default_pipelines(client)
     except ForbiddenError:
         named = {pipeline.index for _, _, pipeline in _declared(file) if pipeline.index}
         found = (defaults_of(client, index) for index in sorted(named))
@@ -250,7 +250,7 @@ class Listed:
         managed: Whether it was written from a file.
         description: Its description.
         models: Ids of the models it names.
-        indices: Indices whose default it is.
+        indices: Indices whose default it is; ``None``: the user may not see it.
     """
 
     kind: Kind
@@ -258,7 +258,7 @@ class Listed:
     managed: bool
     description: str
     models: tuple[str, ...]
-    indices: tuple[str, ...]
+    indices: tuple[str, ...] | None
 
     def as_dict(self) -> dict[str, Any]:
         """The pipeline as JSON-ready values."""
@@ -268,16 +268,17 @@ class Listed:
             "managed": self.managed,
             "description": self.description,
             "models": list(self.models),
-            "indices": list(self.indices),
+            "indices": None if self.indices is None else list(self.indices),
         }
 
 
 def list_pipelines(client: Any) -> list[Listed]:
-    """Every pipeline of the cluster, with the indices that use it, as far as the user sees them."""
+    """Every pipeline of the cluster, with the indices that use it."""
+    defaults: dict[str, dict[str, str]] | None
     try:
-        defaults = default_pipelines(client)
+        defaults = all_default_pipelines(client)
     except ForbiddenError:
-        defaults = {}
+        defaults = None
     return [
         Listed(
             kind=kind,
@@ -285,11 +286,19 @@ def list_pipelines(client: Any) -> list[Listed]:
             managed=is_managed(body),
             description=str(body.get("description", "")),
             models=tuple(sorted(set(model_ids(body)))),
-            indices=tuple(use.index for use in users_of(defaults, kind, name)),
+            indices=_using(defaults, kind, name),
         )
         for kind in KINDS
         for name, body in sorted(read_pipelines(client, kind).items())
     ]
+
+
+def _using(
+    defaults: Mapping[str, Mapping[str, str]] | None, kind: Kind, name: str
+) -> tuple[str, ...] | None:
+    if defaults is None:
+        return None
+    return tuple(use.index for use in users_of(defaults, kind, name))
 
 
 def model_ids(body: Any) -> Iterable[str]:

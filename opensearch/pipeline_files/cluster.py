@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from opensearch.errors import IndexNotFoundError, SearchBackendError
+from opensearch.errors import ForbiddenError, IndexNotFoundError, SearchBackendError
 from opensearch.mappings import DEFAULT_PIPELINE, META_KEY
 from opensearch.translation import translated
 
@@ -70,6 +70,41 @@ def default_pipelines(client: Any, index: str = "_all") -> dict[str, dict[str, s
             index=index, name=wanted, params={"flat_settings": "true", "expand_wildcards": "all"}
         )
     return {name: dict(found["settings"]) for name, found in answer.items()}
+
+
+def all_default_pipelines(client: Any) -> dict[str, dict[str, str]]:
+    """The same for every index, where the user may see them or the cluster's state.
+
+    Raises:
+        ForbiddenError: The user may see neither.
+    """
+    try:
+        return default_pipelines(client)
+    except ForbiddenError:
+        return _defaults_in_state(client)
+
+
+def _defaults_in_state(client: Any) -> dict[str, dict[str, str]]:
+    """From the cluster's state, which is one permission and not one for every index."""
+    wanted = [setting for settings in SETTINGS.values() for setting in settings]
+    paths = ",".join(f"metadata.indices.*.settings.{setting}" for setting in wanted)
+    with translated("reading the cluster's state"):
+        answer = client.transport.perform_request(
+            "GET", "/_cluster/state/metadata", params={"filter_path": paths}
+        )
+    found: dict[str, dict[str, str]] = {}
+    for name, body in answer.get("metadata", {}).get("indices", {}).items():
+        values = {setting: _at(body["settings"], setting) for setting in wanted}
+        found[name] = {key: str(value) for key, value in values.items() if value is not None}
+    return found
+
+
+def _at(settings: Mapping[str, Any], path: str) -> Any:
+    """A value of settings that are not flat."""
+    found: Any = settings
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def users_of(defaults: Mapping[str, Mapping[str, str]], kind: Kind, name: str) -> list[Use]:

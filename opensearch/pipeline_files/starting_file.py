@@ -159,22 +159,23 @@ _OTHERWISE = (
 
 
 def _fusion(fusion: Fusion, legs: list[Leg], name: str) -> list[str]:
-    weights = ", ".join(
-        f"{leg} = {weight}"
-        for leg, weight in zip(legs, fusion.normalised_weights(legs), strict=True)
-    )
     lines = [
         "# Queries hold their sub-queries in this order.",
         f"legs = [{', '.join(_quoted(leg) for leg in legs)}]",
         f"method = {_quoted(fusion.method)}",
-        f"weights = {{ {weights} }}",
     ]
-    if fusion.method == "rrf":
-        return [*lines, f"rank_constant = {fusion.rank_constant}"]
-    lines.append(f"combination = {_quoted(fusion.combination)}")
+    if fusion.method == "rrf":  # equal weights, rounded, are not equal, and 2.19 knows none
+        weights = [] if fusion.weighs_equally(legs) else [_weights(fusion, legs)]
+        return [*lines, *weights, f"rank_constant = {fusion.rank_constant}"]
+    lines += [_weights(fusion, legs), f"combination = {_quoted(fusion.combination)}"]
     if fusion.method == "minmax":
         lines += ["", f"[search.{name}.fusion.bounds]", *_bounds(fusion, legs)]
     return lines
+
+
+def _weights(fusion: Fusion, legs: list[Leg]) -> str:
+    shares = zip(legs, fusion.normalised_weights(legs), strict=True)
+    return f"weights = {{ {', '.join(f'{leg} = {weight}' for leg, weight in shares)} }}"
 
 
 def _bounds(fusion: Fusion, legs: list[Leg]) -> list[str]:
@@ -183,8 +184,8 @@ def _bounds(fusion: Fusion, legs: list[Leg]) -> list[str]:
         ends = fusion.bounds_of(leg)
         values = {"low": ends.low, "high": ends.high}
         given = ", ".join(f"{end} = {value}" for end, value in values.items() if value is not None)
-        if given:
-            lines.append(f"{leg} = {{ {given} }}")
+        # A leg that is not named starts at 0.
+        lines.append(f"{leg} = {{ {given} }}" if given else f"{leg} = {{}}  # as the candidates")
     return lines
 
 

@@ -38,7 +38,7 @@ def sparse(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Train a sparse encoder on your own queries and documents.
+    """Train a sparse encoder (SPLADE) on your own records.
 
     CONFIG is a TOML or YAML file; every key is checked before anything is loaded. The run's
     folder gets the model, its card, the curves, the log and result.json.

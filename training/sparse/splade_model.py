@@ -48,7 +48,7 @@ def write_splade(config: SparseConfig, folder: Path) -> None:
     else:
         table = SparseStaticEmbedding(
             transformer.tokenizer,
-            weight=_query_table(config, source, transformer.auto_model.config.vocab_size),
+            weight=_query_table(config, source, int(transformer.auto_model.config.vocab_size)),
             frozen=config.splade.query_table == "fixed",
         )
         modules = [
@@ -94,6 +94,10 @@ def _write_network(config: SparseConfig, source: Path, target: Path) -> None:
     )
     if config.pretraining.steps:
         pretrain(network, tokenizer, lambda: corpus_texts(config.data), config)
+    if config.splade.query_side == "inference-free":
+        # Sentence Transformers wants a table as wide as the network's output; rows beyond the
+        # tokenizer's entries can never be read or written by a text.
+        network.resize_token_embeddings(len(tokenizer))
     network.save_pretrained(str(target))
     tokenizer.save_pretrained(str(target))
 
@@ -135,7 +139,6 @@ def _query_table(config: SparseConfig, source: Path, width: int) -> Any:
     tokenizer = TextTokenizer(serialized, _UNLIMITED, special_tokens=False)
     vocabulary = PieceVocabulary(config.model, tokenizer)
     statistics = gather_statistics(corpus_texts(config.data), vocabulary)
-    # As wide as the network's output, which may have more rows than the tokenizer has entries.
     weights = np.zeros(width, dtype=np.float32)
     weights[: len(vocabulary.content)] = statistics.idf() * vocabulary.content
     return torch.from_numpy(weights)

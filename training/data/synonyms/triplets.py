@@ -10,8 +10,8 @@ from training.data.splitting import Groups, draw
 from training.data.synonyms.glossary import Entry
 
 _PIECE = 2
-# A piece that stands in more terms than this says nothing about likeness.
-_MOST_TERMS = 2_000
+# Terms compared with an anchor.
+_MOST_TERMS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Thesaurus:
         self._terms: dict[str, dict[str, None]] = defaultdict(dict)
         for entry in entries:
             self._add(entry, both_ways=both_ways)
+        self._lists = {domain: list(terms) for domain, terms in self._terms.items()}
         self._pieces = {domain: _by_piece(terms) for domain, terms in self._terms.items()}
 
     def anchors(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -80,8 +81,7 @@ class Thesaurus:
         found = [(term, True) for term in alike[:count]]
         if len(found) < count:
             near |= {normalised(term) for term in alike}
-            others = [t for t in self._terms[domain] if normalised(t) not in near]
-            drawn = rng.sample(others, min(len(others), count - len(found)))
+            drawn = self._drawn(domain, near, count - len(found), rng)
             found += [(term, False) for term in drawn]
         return found
 
@@ -100,13 +100,21 @@ class Thesaurus:
         direct = self._known[normalised(anchor)]
         return {normalised(anchor)}.union(direct, *(self._known[word] for word in direct))
 
+    def _drawn(self, domain: str, near: set[str], count: int, rng: random.Random) -> list[str]:
+        terms = self._lists[domain]
+        tried = rng.sample(terms, min(len(terms), count + len(near)))
+        return [term for term in tried if normalised(term) not in near][:count]
+
     def _alike(self, domain: str, anchor: str) -> list[str]:
         own = _pieces(anchor)
+        pieces = self._pieces[domain]
         shared: Counter[str] = Counter()
-        for piece in own:
-            terms = self._pieces[domain].get(piece, [])
-            if len(terms) <= _MOST_TERMS:
-                shared.update(terms)
+        # Rare pieces first: they tell most, and common ones would compare everything with all.
+        for piece in sorted(own, key=lambda piece: (len(pieces.get(piece, ())), piece)):
+            terms = pieces.get(piece, [])
+            if shared.total() + len(terms) > _MOST_TERMS:
+                break
+            shared.update(terms)
         likeness = {t: n / len(own | _pieces(t)) for t, n in shared.items()}
         return sorted(likeness, key=lambda term: (-likeness[term], term))
 
