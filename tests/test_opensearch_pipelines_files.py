@@ -28,7 +28,7 @@ from opensearch.pipeline_files.cluster import all_default_pipelines, check_name,
 from opensearch.pipeline_files.features import check_features
 from opensearch.pipeline_files.loading import PipelineFileError, load_pipeline_file
 from opensearch.pipeline_files.models import ModelNames, unresolved
-from opensearch.pipeline_files.schema import BoundsPart, DenseStep, PipelineFile
+from opensearch.pipeline_files.schema import DenseStep, PipelineFile
 from opensearch.pipeline_files.starting_file import StartingModels, starting_file
 
 FULL = """
@@ -291,7 +291,7 @@ def test_the_starting_file_can_be_applied_where_it_was_made(
     found = file.search["docs-hybrid"].fusion
     assert found is not None
     if method == "minmax":
-        dense = found.bounds.get("dense", BoundsPart())
+        dense = found.bounds["dense"]
         assert (dense.low, dense.high) == bounds
     kept = version in (None, (3, 6)) or method == "l2" or (method, version) in NOT_OF_2_19
     assert ("Nearest to the index's own fusion" in text) is not kept

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from encoders.lexical import PieceVocabulary
 from encoders.options import LoadOptions
 from encoders.registry import load_dense, load_sparse
+from encoders.tokenization import TextTokenizer
 from training.config import load_config
 from training.errors import TrainingError
 from training.static import fitting
@@ -148,11 +150,13 @@ def test_what_is_trained_is_what_is_saved(corpus: Path, tmp_path: Path) -> None:
     rows = TokenRows.of(tokenized(prepared.tokenizer, texts, 1024))
     save_sparse(network, prepared, prior_settings(prepared, 1024, leg.top_k), tmp_path / "sparse")
     loaded = load_sparse(str(tmp_path / "sparse"), LoadOptions(runtime="torch"))
-    ours = list(document_vectors(network, rows, prepared.average_length, leg.top_k))
+    ours = list(document_vectors(network, rows, prepared.statistics, leg.top_k))
     for here, there in zip(ours, loaded.encode_documents(texts), strict=True):
         assert here.ids.tolist() == there.ids.tolist()
         np.testing.assert_allclose(here.weights, there.weights, atol=1e-5)
-    for here, there in zip(query_vectors(network, rows), loaded.encode_queries(texts), strict=True):
+    for here, there in zip(
+        query_vectors(network, rows, prepared.statistics), loaded.encode_queries(texts), strict=True
+    ):
         assert here.ids.tolist() == there.ids.tolist()
         np.testing.assert_allclose(here.weights, there.weights, rtol=1e-5)
     made = prepare(config, config.model.dense, sources, tmp_path / "dense.json")
@@ -243,7 +247,8 @@ def test_records_of_a_file_bring_their_own_negatives(tmp_path: Path) -> None:
 
     tokenizer = train_tokenizer(lambda: ["카드 연회비", "대출 금리"], "bigram", 100)
     (source,) = train_sources(config.data)
-    examples = read_examples(source, tokenizer, 64, 5)
+    vocabulary = PieceVocabulary("", TextTokenizer(tokenizer.to_str(), 64, special_tokens=False))
+    examples = read_examples(source, vocabulary, 64, 5)
     assert len(examples.documents) == 2
     assert (examples.positives, examples.negatives) == (((0,), (1,)), ((1,), (0,)))
 

@@ -68,7 +68,7 @@ _KINDS = ("dense", "sparse")
     "--tolerance",
     type=click.FloatRange(0, 1, min_open=True),
     help="Largest 1 - cosine between an export's vector and PyTorch's. "
-    "Default: 0.0001 (fp32), 0.001 (fp16), 0.1 (int8).",
+    "Default: 0.0001 (fp32), 0.001 (fp16), 0.15 (int8).",
 )
 @click.option(
     "--without-gate",

@@ -14,7 +14,7 @@ TARGETS: tuple[Target, ...] = ("runtime", "ml-commons", "torchscript", "openvino
 
 # Largest 1 - cosine of a row, by precision: rounding errors of float32 and float16; what eight
 # bits cost a sound model. Whether that matters is for the retrieval metric to say.
-TOLERANCES = MappingProxyType({"fp32": 1e-4, "fp16": 1e-3, "int8": 0.1})
+TOLERANCES = MappingProxyType({"fp32": 1e-4, "fp16": 1e-3, "int8": 0.15})
 
 
 @dataclass(frozen=True, slots=True)

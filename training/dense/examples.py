@@ -3,14 +3,13 @@
 import hashlib
 import json
 import random
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from training.config import TrainSet
+from training.data.normalising import normalised
 from training.data.readers import read_records
 from training.data.records import TrainingRecord
 from training.dense.config import Objective
@@ -21,7 +20,6 @@ QUERY, POSITIVE, NEGATIVE, LABEL = "query", "positive", "negative", "label"
 # Positives of other queries, from which negatives are drawn where a record has too few.
 _POOL = 1_000
 _SHOWN = 3
-_SPACE_AND_SIGNS = re.compile(r"[\W_]+")
 
 
 class LeakError(TrainingError):
@@ -133,11 +131,6 @@ def refuse_leaks(surveys: Sequence[Survey], options: ExampleOptions) -> None:
         "them from the training data, or say --allow-leak."
     )
     raise LeakError(msg)
-
-
-def normalised(text: str) -> str:
-    """A text without what does not matter to its identity: case, signs, spaces, width."""
-    return _SPACE_AND_SIGNS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def rows(

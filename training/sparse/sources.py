@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from training.config import EvaluationSet
+from training.data.normalising import normalised
 from training.data.readers import read_records
 from training.data.records import TrainingRecord
 from training.dev_sets import CORPUS, DevSet, read_corpus
@@ -28,7 +29,7 @@ def load_record_sets(data: SparseData, dev_sets: Iterable[DevSet]) -> tuple[list
     Raises:
         TrainingError: Most of a set is evaluation data, or a set is empty.
     """
-    forbidden = {_plain(text) for dev_set in dev_sets for text in dev_set.query_texts}
+    forbidden = {normalised(text) for dev_set in dev_sets for text in dev_set.query_texts}
     found = [_record_set(entry, forbidden) for entry in data.train]
     return [entry for entry, _ in found], sum(left_out for _, left_out in found)
 
@@ -78,7 +79,7 @@ def load_triplets(path: Path | None) -> list[TrainingRecord]:
 
 def _record_set(entry: SparseTrainSet, forbidden: set[str]) -> tuple[RecordSet, int]:
     records = list(read_records(entry.path, split=entry.split))
-    kept = [record for record in records if _plain(record.query) not in forbidden]
+    kept = [record for record in records if normalised(record.query) not in forbidden]
     left_out = len(records) - len(kept)
     if left_out > MAX_LEAKED * len(records):
         msg = (
@@ -91,7 +92,3 @@ def _record_set(entry: SparseTrainSet, forbidden: set[str]) -> tuple[RecordSet, 
     weight = entry.weight if entry.weight is not None else float(len(kept))
     corpus = None if entry.corpus is None else corpus_file(entry.corpus)
     return RecordSet(str(entry.path), kept, weight, entry.teacher, corpus), left_out
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -3,19 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from encoders.lexical import CorpusStatistics, PieceVocabulary
 from training.errors import TrainingError
 from training.exact_search import top
 from training.static.sources import TrainSource
 from training.static.token_rows import TokenRows, tokenized
-from training.static.weighting import bm25_weights, inverse_frequencies
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from training.static.weighting import bm25_weights, inverse_frequencies, statistics_of
 
 _QUERY_BLOCK = 256
 
@@ -31,6 +29,7 @@ class Examples:
         positives: Rows of the relevant documents of each query.
         negatives: Rows of documents near each query that are not relevant.
         weight: Share of the batches, before all shares are made to sum to 1.
+        statistics: How frequent tokens are in its documents.
     """
 
     name: str
@@ -39,6 +38,7 @@ class Examples:
     positives: tuple[tuple[int, ...], ...]
     negatives: tuple[tuple[int, ...], ...]
     weight: float
+    statistics: CorpusStatistics
 
 
 @dataclass
@@ -59,7 +59,7 @@ class _Pool:
 
 
 def read_examples(
-    source: TrainSource, tokenizer: "Tokenizer", max_tokens: int, hard_negatives: int
+    source: TrainSource, vocabulary: PieceVocabulary, max_tokens: int, hard_negatives: int
 ) -> Examples:
     """Read a training set and find hard negatives by BM25 where its records have none.
 
@@ -67,6 +67,7 @@ def read_examples(
         TrainingDataError: A fault in the records.
         TrainingError: There is no record.
     """
+    tokenizer = vocabulary.tokenizer.whole
     pool = _Pool()
     judged = (text for record in source.records() for text in (*record.pos, *record.neg))
     texts = (text for part in (source.documents(), judged) for text in part)
@@ -90,7 +91,15 @@ def read_examples(
             for own, near, positive in zip(given, found, positives, strict=True)
         ]
     weight = source.settings.weight or float(len(links))
-    return Examples(source.name, documents, queries, positives, tuple(negatives), weight)
+    return Examples(
+        source.name,
+        documents,
+        queries,
+        positives,
+        tuple(negatives),
+        weight,
+        statistics_of(documents, vocabulary.content),
+    )
 
 
 def _near(

@@ -84,9 +84,7 @@ def train_leg(
     progress.stage(f"{leg}: tokenizer, token ids, first vectors")
     settings = config.model.dense if leg == "dense" else config.model.sparse
     prepared = prepare(config, settings, data.sources, folder.root / "tokenizer.json")
-    measured = [
-        MeasuredSet.of(s, prepared.tokenizer, config.model.max_tokens) for s in data.measured
-    ]
+    measured = [MeasuredSet.of(s, prepared, config.model.max_tokens) for s in data.measured]
     network, loss, measure = _parts(config, leg, prepared, measured)
     start = measure(network)
     progress.stage(f"{leg}: training")
@@ -114,11 +112,10 @@ def _parts(
         loss = partial(_dense_loss, settings=training)
         return start_dense(prepared), loss, partial(measure_dense, sets=sets)
     network = start_sparse(prepared, sparse, training.seed)
-    objective = SparseObjective(prepared.average_length, sparse.top_k, training)
+    objective = SparseObjective(sparse.top_k, training)
     measure = partial(
         measure_sparse,
         sets=sets,
-        average_length=prepared.average_length,
         top_k=sparse.top_k,
     )
     return network, objective, measure
@@ -153,7 +150,7 @@ def _entries(
         rows = range(min(len(entry.documents), _SAMPLED_DOCUMENTS))
         sample = entry.documents.select(list(rows))
         vectors = list(
-            document_vectors(network, sample, prepared.average_length, config.model.sparse.top_k)
+            document_vectors(network, sample, entry.statistics, config.model.sparse.top_k)
         )
         found[entry.dev_set.name] = mean_length(vectors)
     return found

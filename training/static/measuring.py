@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from encoders.base import FloatMatrix, SparseVector
+from encoders.lexical import CorpusStatistics
 from encoders.pruning import NO_PRUNING, sparse_rows
 from training.dev_sets import DevSet
 from training.evaluation.metrics import Evaluated
 from training.exact_search import dense_run, sparse_run
 from training.static.networks import bags, least_worth
+from training.static.preparation import Prepared
 from training.static.token_rows import TokenRows, tokenized
-from training.static.weighting import bm25_weights
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from training.static.weighting import bm25_weights, statistics_of
 
 Module: TypeAlias = Any
 _ROWS = 256
@@ -31,19 +30,24 @@ class MeasuredSet:
         dev_set: Ids and judgements.
         queries: Its queries.
         documents: Its documents.
+        statistics: How frequent tokens are in them.
     """
 
     dev_set: DevSet
     queries: TokenRows
     documents: TokenRows
+    statistics: CorpusStatistics
 
     @classmethod
-    def of(cls, dev_set: DevSet, tokenizer: "Tokenizer", max_tokens: int) -> "MeasuredSet":
+    def of(cls, dev_set: DevSet, prepared: Prepared, max_tokens: int) -> "MeasuredSet":
         """Tokenize a set once; it is measured many times."""
+        tokenizer = prepared.tokenizer
+        documents = TokenRows.of(tokenized(tokenizer, dev_set.documents(), max_tokens))
         return cls(
             dev_set,
             TokenRows.of(tokenized(tokenizer, dev_set.query_texts, max_tokens)),
-            TokenRows.of(tokenized(tokenizer, dev_set.documents(), max_tokens)),
+            documents,
+            statistics_of(documents, prepared.content),
         )
 
 
@@ -59,14 +63,17 @@ def measure_dense(network: Module, sets: Sequence[MeasuredSet]) -> dict[str, Eva
 
 
 def measure_sparse(
-    network: Module, sets: Sequence[MeasuredSet], average_length: float, top_k: int
+    network: Module, sets: Sequence[MeasuredSet], top_k: int
 ) -> dict[str, Evaluated]:
-    """All metrics of the sparse network on each set, documents capped."""
+    """All metrics of the sparse network on each set, documents capped.
+
+    Each set is weighted by the frequencies of its own corpus, as an index of it would be.
+    """
     found = {}
     for entry in sets:
         dev_set = entry.dev_set
-        documents = list(document_vectors(network, entry.documents, average_length, top_k))
-        queries = list(query_vectors(network, entry.queries))
+        documents = list(document_vectors(network, entry.documents, entry.statistics, top_k))
+        queries = list(query_vectors(network, entry.queries, entry.statistics))
         width = len(network.content)
         run = sparse_run(dev_set.query_ids, queries, dev_set.doc_ids, documents, width)
         found[dev_set.name] = dev_set.evaluate(run)
@@ -83,7 +90,7 @@ def pooled(network: Module, rows: TokenRows) -> FloatMatrix:
 
 
 def document_vectors(
-    network: Module, rows: TokenRows, average_length: float, top_k: int
+    network: Module, rows: TokenRows, statistics: CorpusStatistics, top_k: int
 ) -> Iterator[SparseVector]:
     """What the exported model gives for documents."""
     import torch
@@ -91,10 +98,10 @@ def document_vectors(
     content = network.content.numpy()
     counts = rows.counts(len(content)).multiply(content[None, :]).tocsr()
     counts.eliminate_zeros()
-    weights = bm25_weights(counts, average_length)
+    weights = bm25_weights(counts, statistics.average_length)
     vectors = torch.from_numpy(pooled(network, rows))
     with torch.no_grad():
-        asked = network.query_weights()
+        asked = network.query_weights(torch.from_numpy(statistics.idf()))
         for start in range(0, len(rows), _ROWS):
             part = slice(start, start + _ROWS)
             saturated = torch.from_numpy(weights[part].toarray())
@@ -105,12 +112,14 @@ def document_vectors(
             yield from sparse_rows(kept.numpy(), NO_PRUNING)
 
 
-def query_vectors(network: Module, rows: TokenRows) -> Iterator[SparseVector]:
+def query_vectors(
+    network: Module, rows: TokenRows, statistics: CorpusStatistics
+) -> Iterator[SparseVector]:
     """Weight of each token that is there, however often."""
     import torch
 
     with torch.no_grad():
-        weights = network.query_weights().numpy()
+        weights = network.query_weights(torch.from_numpy(statistics.idf())).numpy()
     for number in range(len(rows)):
         ids = np.unique(rows.row(number)).astype(np.int32)
         ids = ids[weights[ids] > 0]

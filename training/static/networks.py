@@ -25,14 +25,12 @@ class SparseStart:
 
     Attributes:
         content: 1 for a token that bears content, ``[V]``.
-        idf: Inverse document frequency, ``[V]``.
         threshold: Where expansion starts.
         gamma: Weight of the expansion.
         alpha: Steepness of the expansion.
     """
 
     content: npt.NDArray[np.float32]
-    idf: npt.NDArray[np.float32]
     threshold: float
     gamma: float
     alpha: float
@@ -100,11 +98,10 @@ def sparse_network(
             self.gamma = torch.nn.Parameter(torch.tensor([start.gamma]))
             self.own = torch.nn.Parameter(torch.zeros(size))
             self.query_gain = torch.nn.Parameter(torch.zeros(size))
-            self.register_buffer("idf", torch.from_numpy(start.idf.copy()))
             self.register_buffer("content", torch.from_numpy(start.content.copy()))
 
-        def query_weights(self) -> Tensor:
-            return self.idf * self.query_gain.exp() * self.content
+        def query_weights(self, idf: Tensor) -> Tensor:
+            return idf * self.query_gain.exp() * self.content
 
         def projected(self, pooled: Tensor) -> Tensor:
             return functional.normalize(self.projection(pooled), dim=1)

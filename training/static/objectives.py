@@ -28,27 +28,30 @@ def dense_loss(
 class SparseObjective:
     """Both losses of the sparse model, over capped documents.
 
+    A batch is from one set and is weighted by the frequencies of that set's own corpus.
+
     Args:
-        average_length: BM25's ``avgdl``.
         top_k: Entries a document keeps.
         settings: Temperature and weights of the losses.
     """
 
-    def __init__(self, average_length: float, top_k: int, settings: TrainingSettings) -> None:
-        self._average = average_length
+    def __init__(self, top_k: int, settings: TrainingSettings) -> None:
         self._top_k = top_k
         self._settings = settings
 
     def __call__(self, network: Module, batch: Batch, random: np.random.Generator) -> Tensor:
         """The loss of a batch."""
+        import torch
+
         settings = self._settings
         pooled = network.pooled(*bags(batch.documents, settings.token_drop, random))
         saturated = self.saturated(batch, network)
-        columns, asked = self._queries(network, batch)
+        idf = torch.from_numpy(batch.examples.statistics.idf())
+        columns, asked = self._queries(network, batch, idf)
         projected = network.projected(pooled)
         lexical = saturated[:, columns] * network.own[columns].exp() * network.content[columns]
         weights = lexical + network.expansion(projected, columns)
-        kept = self._kept(network, pooled, saturated, columns)
+        kept = self._kept(network, (pooled, saturated), columns, idf)
         # What the cap leaves out counts for nothing, yet may learn to come back.
         weights = weights * kept + 0.1 * (weights - weights.detach()) * (1 - kept)
         loss = info_nce(asked @ weights.T / settings.temperature, batch)
@@ -60,16 +63,19 @@ class SparseObjective:
             loss = loss + settings.anchor * self._distance(network, columns)
         return loss
 
-    def _kept(self, network: Module, pooled: Tensor, saturated: Tensor, columns: Tensor) -> Tensor:
+    def _kept(
+        self, network: Module, documents: tuple[Tensor, Tensor], columns: Tensor, idf: Tensor
+    ) -> Tensor:
         """1 for each column that survives the cap of its document, ``[D, U]``."""
         import torch
 
+        pooled, saturated = documents
         kept = torch.ones((len(pooled), len(columns)))
         # Weights of all tokens are most of a step's time; short documents are hardly ever cut.
         long = ((saturated > 0).sum(1) > self._top_k * _LONG_SHARE).nonzero().flatten()
         if len(long):
             with torch.no_grad():
-                worth = network.whole(pooled[long], saturated[long]) * network.query_weights()
+                worth = network.whole(pooled[long], saturated[long]) * network.query_weights(idf)
                 least = least_worth(worth, self._top_k)
                 kept[long] = (worth[:, columns] >= least).float()
         return kept
@@ -81,9 +87,11 @@ class SparseObjective:
         content = network.content.numpy()
         counts = batch.documents.counts(len(content)).multiply(content[None, :]).tocsr()
         counts.eliminate_zeros()
-        return torch.from_numpy(bm25_weights(counts, self._average).toarray())
+        return torch.from_numpy(
+            bm25_weights(counts, batch.examples.statistics.average_length).toarray()
+        )
 
-    def _queries(self, network: Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _queries(self, network: Module, batch: Batch, idf: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens of the batch's queries, and what each query asks for: ``[U]``, ``[B, U]``."""
         import torch
 
@@ -91,7 +99,7 @@ class SparseObjective:
         columns = np.unique(counts.indices)
         present = torch.from_numpy((counts[:, columns].toarray() > 0).astype(np.float32))
         chosen = torch.from_numpy(columns.astype(np.int64))
-        weights = network.idf[chosen] * network.query_gain[chosen].exp() * network.content[chosen]
+        weights = idf[chosen] * network.query_gain[chosen].exp() * network.content[chosen]
         return chosen, present * weights
 
     def _distance(self, network: Module, columns: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encoders.base import FloatMatrix
-from encoders.lexical import PieceVocabulary
+from encoders.lexical import UNLIMITED_TOKENS, CorpusStatistics, PieceVocabulary
 from encoders.tokenization import TextTokenizer
 from training.run_folder import write_atomically
 from training.static.config import DenseLeg, SparseLeg, StaticConfig
@@ -17,7 +17,7 @@ from training.static.examples import Examples, read_examples
 from training.static.sources import TrainSource, all_texts, further_documents
 from training.static.token_rows import TokenRows, tokenized
 from training.static.tokenizer import train_tokenizer
-from training.static.weighting import inverse_frequencies, latent_vectors
+from training.static.weighting import latent_vectors, statistics_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,17 +34,20 @@ class Prepared:
         tokenizer: Made from the corpus.
         sets: Training sets as token ids.
         vectors: A unit vector for each token, from the corpus, ``[V, d]``.
-        idf: Inverse document frequency of each token, ``[V]``.
         content: 1 for each token that bears content, ``[V]``.
-        average_length: Content tokens of a document, on average.
+        statistics: Of all documents.
     """
 
     tokenizer: "Tokenizer"
     sets: tuple[Examples, ...]
     vectors: FloatMatrix
-    idf: npt.NDArray[np.float32]
     content: npt.NDArray[np.float32]
-    average_length: float
+    statistics: CorpusStatistics
+
+    @property
+    def idf(self) -> npt.NDArray[np.float32]:
+        """Inverse document frequency of each token over all documents, ``[V]``."""
+        return self.statistics.idf()
 
     @property
     def log_weights(self) -> npt.NDArray[np.float32]:
@@ -68,24 +71,25 @@ def prepare(
         TrainingError: The data is missing or faulty.
     """
     tokenizer = _tokenizer(config, leg, sources, kept)
+    vocabulary = _vocabulary(tokenizer)
     training = config.training
     sets = tuple(
-        read_examples(source, tokenizer, config.model.max_tokens, training.hard_negatives)
+        read_examples(source, vocabulary, config.model.max_tokens, training.hard_negatives)
         for source in sources
     )
     size = tokenizer.get_vocab_size()
     further = TokenRows.of(
         tokenized(tokenizer, further_documents(config.data), config.model.max_tokens)
     )
-    documents, joined = _counts(sets, further, size)
-    content = _content(tokenizer)
+    joined = _joined_counts(sets, further, size)
+    content = vocabulary.content.astype(np.float32)
+    everything = [*(entry.documents for entry in sets), further]
     return Prepared(
         tokenizer=tokenizer,
         sets=sets,
         vectors=latent_vectors(joined, config.model.width, training.seed),
-        idf=inverse_frequencies(documents),
         content=content,
-        average_length=max(1e-9, float((documents @ content).mean())),
+        statistics=statistics_of(TokenRows.joined(everything), content),
     )
 
 
@@ -102,28 +106,26 @@ def _tokenizer(
     return Tokenizer.from_str(kept.read_text(encoding="utf-8"))
 
 
-def _counts(sets: Sequence[Examples], further: TokenRows, size: int) -> tuple[Any, Any]:
-    """Counts of documents, and the same with each query appended to its positives.
+def _joined_counts(sets: Sequence[Examples], further: TokenRows, size: int) -> Any:
+    """Counts of documents, each query appended to its positives: scipy CSR ``[N, V]``.
 
     Queries beside their documents are the only link between words that mean the same, or between
     two languages.
     """
     from scipy.sparse import csr_matrix, vstack
 
-    documents = [entry.documents.counts(size) for entry in sets]
     joined = []
-    for entry, counts in zip(sets, documents, strict=True):
+    for entry in sets:
         links = [(row, q) for q, rows in enumerate(entry.positives) for row in rows]
         rows, queries = np.asarray(links).T
         shape = (len(entry.documents), len(entry.queries))
         link = csr_matrix((np.ones(len(links), np.float32), (rows, queries)), shape=shape)
-        joined.append(counts + link @ entry.queries.counts(size))
+        joined.append(entry.documents.counts(size) + link @ entry.queries.counts(size))
     if len(further):
-        documents.append(further.counts(size))
-        joined.append(documents[-1])
-    return vstack(documents).tocsr(), vstack(joined).tocsr()
+        joined.append(further.counts(size))
+    return vstack(joined).tocsr()
 
 
-def _content(tokenizer: "Tokenizer") -> npt.NDArray[np.float32]:
-    text = TextTokenizer(tokenizer.to_str(), 1_000_000, special_tokens=False)
-    return PieceVocabulary("", text).content.astype(np.float32)
+def _vocabulary(tokenizer: "Tokenizer") -> PieceVocabulary:
+    text = TextTokenizer(tokenizer.to_str(), UNLIMITED_TOKENS, special_tokens=False)
+    return PieceVocabulary("static", text)

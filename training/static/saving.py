@@ -46,7 +46,7 @@ def save_sparse(network: Module, prepared: Prepared, settings: PriorSettings, fo
     from safetensors.numpy import save_file
 
     tokens = _tokens(prepared)
-    write_prior(folder, PriorHead(settings, head_tensors(network)), tokens)
+    write_prior(folder, PriorHead(settings, head_tensors(network, prepared)), tokens)
     backbone = folder / BACKBONE
     backbone.mkdir(exist_ok=True)
     save_file({"embedding.weight": network.table()}, str(backbone / "model.safetensors"))
@@ -59,14 +59,14 @@ def prior_settings(prepared: Prepared, max_tokens: int, top_k: int) -> PriorSett
     """The head's configuration."""
     return PriorSettings(
         backbone="static",
-        average_length=prepared.average_length,
+        average_length=prepared.statistics.average_length,
         max_tokens=max_tokens,
         alpha=ALPHA,
         top_k=top_k,
     )
 
 
-def head_tensors(network: Module) -> dict[str, Any]:
+def head_tensors(network: Module, prepared: Prepared) -> dict[str, Any]:
     """The head's tensors under the names of :class:`encoders.prior.PriorHead`."""
     import torch
     from torch.nn import functional
@@ -75,7 +75,7 @@ def head_tensors(network: Module) -> dict[str, Any]:
         words = torch.nonzero(network.content).flatten()
         tensors = {
             "content": network.content,
-            "idf": network.idf,
+            "idf": torch.from_numpy(prepared.idf),
             "query_gain": network.query_gain,
             "words": words,
             "word_vectors": functional.normalize(network.words[words], dim=1),

@@ -24,7 +24,6 @@ def start_sparse(prepared: Prepared, leg: SparseLeg, seed: int) -> Module:
     """BM25 over the tokens, and expansion to the tokens nearest the document's vector."""
     start = SparseStart(
         content=prepared.content,
-        idf=prepared.idf,
         threshold=_threshold(prepared, leg.expansion_rank, seed),
         gamma=leg.gamma,
         alpha=ALPHA,

@@ -36,6 +36,13 @@ class TokenRows:
             bounds.append(len(ids))
         return cls(np.asarray(ids, np.int32), np.asarray(bounds, np.int64))
 
+    @classmethod
+    def joined(cls, parts: "Sequence[TokenRows]") -> "TokenRows":
+        """The rows of several, one after the other."""
+        ids = np.concatenate([part.ids for part in parts])
+        lengths = np.concatenate([np.diff(part.bounds) for part in parts])
+        return cls(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 

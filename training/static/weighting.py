@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from encoders.base import FloatMatrix
-from encoders.lexical import K1, B
+from encoders.lexical import K1, B, CorpusStatistics
+from training.static.token_rows import TokenRows
 
 # Rows that were never seen: any direction, but short.
 _TINY = 1e-3
@@ -22,6 +23,20 @@ def inverse_frequencies(counts: Any) -> npt.NDArray[np.float32]:
     ratio = (counts.shape[0] - frequencies + 0.5) / (frequencies + 0.5)
     found: npt.NDArray[np.float32] = np.log1p(ratio).astype(np.float32)
     return found
+
+
+def statistics_of(rows: TokenRows, content: npt.NDArray[Any]) -> CorpusStatistics:
+    """Statistics of content tokens, as of :mod:`encoders.lexical`.
+
+    Args:
+        rows: Documents as token ids.
+        content: Not 0 for each token that bears content, ``[V]``.
+    """
+    counts = rows.counts(len(content))
+    frequencies = np.bincount(counts.indices, minlength=len(content)).astype(np.int64)
+    lengths = counts @ np.asarray(content, dtype=np.float32)
+    average = max(1e-9, float(lengths.mean())) if len(rows) else 1.0
+    return CorpusStatistics(len(rows), average, frequencies)
 
 
 def bm25_weights(counts: Any, average_length: float | None = None) -> Any:
