@@ -225,8 +225,12 @@ def read_hits(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The hits of an answer, or a refusal to show a wrong one.
 
     Raises:
-        SearchBackendError: Some shards failed, or the scores were never normalised.
+        SearchBackendError: Some shards failed, the scores were never normalised, or it holds no
+            hits at all.
     """
+    if "hits" not in answer:
+        msg = f"OpenSearch answered a search without hits: {str(dict(answer))[:300]}"
+        raise SearchBackendError(msg)
     shards = answer.get("_shards", {})
     if shards.get("failed"):
         first = (

@@ -288,3 +288,8 @@ def test_a_portable_index_is_fused_by_the_client_and_found_by_its_words() -> Non
     assert "'match': {'passage'" in bodies
     for lacking in ("combined_fields", "hybrid", "normalization"):
         assert lacking not in bodies
+
+
+def test_an_answer_without_hits_is_refused() -> None:
+    with pytest.raises(SearchBackendError, match=r"without hits: .*circuit_breaking"):
+        read_hits({"error": {"type": "circuit_breaking_exception"}, "status": 429})
