@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training.data.errors import MAX_FAULTS, TrainingDataError
@@ -180,6 +180,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 filled = texts.filter(lambda text: bool(text.strip()))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     query=filled,
     pos=st.lists(filled, min_size=1, max_size=3),
