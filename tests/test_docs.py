@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,10 +75,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
 
     folder = tmp_path_factory.mktemp("docs")
     write_files(folder)
-    state = tmp_path_factory.mktemp("state")
-    for path in (state, *state.parents):
-        if path.owner() == folder.owner():
-            path.chmod(path.stat().st_mode | 0o055)  # the node may run as another user
+    # Not below pytest's own folder: another run of pytest takes the rights of others from that,
+    # and the node may run as another user.
+    state = Path(tempfile.mkdtemp(prefix="tandem-docs-"))
+    state.chmod(0o755)
     hidden = ("TANDEM_OPENSEARCH_URL", "TANDEM_CONFIG")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     environment |= {"TANDEM_STATE": str(state), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
@@ -86,6 +87,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     finally:
         for name in ("default", "cluster", "old"):
             stop_engine(name, state_root=state)
+        shutil.rmtree(state)
 
 
 _SPARSE_RUN = """

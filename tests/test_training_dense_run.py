@@ -182,8 +182,10 @@ def test_a_killed_run_goes_on_to_the_same_result(done, data, bert, root):
     assert min(report.step for report in progress.reports) == 4
     expected = done[1]
     assert values["sets"] == expected["sets"]
-    assert values["model"]["fingerprint"] == expected["model"]["fingerprint"]
     assert losses(config) == pytest.approx(losses(done[0]), abs=1e-6)
+    # Not bit by bit: another process may add up in another order.
+    ours, theirs = (load_dense(str(run.output / "model"), TORCH) for run in (config, done[0]))
+    assert ours.encode_documents(TEXTS) == pytest.approx(theirs.encode_documents(TEXTS), abs=1e-5)
 
 
 def losses(config):

@@ -19,6 +19,7 @@ _PAUSE_S = 0.2
 _GROUP_S = 3.0
 _HEAP_PATIENCE_S = 60.0
 _HEAP_PAUSE_S = 2.0
+_STILL_DEPLOYED = "in deploying or deployed state"
 
 
 def deploy(
@@ -87,9 +88,20 @@ def delete(client: Any, model: ModelInfo) -> None:
     # Asked anew: lists lag behind, by a second and more in 2.19.
     if model_state(client, model.id) not in ("REGISTERING", "REGISTERED", "UNDEPLOYED"):
         undeploy(client, model)
-    send(client, Request("DELETE", f"/models/{model.id}"), f"deleting {model.label}")
+    try:
+        _delete_once(client, model)
+    except SearchBackendError as error:
+        # A remote model is deployed by the first query that reaches it, at any moment.
+        if _STILL_DEPLOYED not in str(error):
+            raise
+        undeploy(client, model)
+        _delete_once(client, model)
     if model.group_id and not _group_has_models(client, model):
         _delete_group(client, model)
+
+
+def _delete_once(client: Any, model: ModelInfo) -> None:
+    send(client, Request("DELETE", f"/models/{model.id}"), f"deleting {model.label}")
 
 
 def _delete_group(client: Any, model: ModelInfo) -> None:

@@ -42,7 +42,8 @@ def _leg(leg: Mapping[str, Any], baseline: str) -> str:
         f"{_KINDS[kind][0].upper()}{_KINDS[kind][1:]}. {leg['vocabulary']:,} tokens; weights of "
         f"step {leg['best_step']}.",
         "",
-        f"NDCG@10, exact search; the baseline is {baseline}. p is corrected for the sets.",
+        f"NDCG@10, exact search; the baseline is {baseline}. p is corrected for the sets."
+        + (" Each set is measured with the IDF of its own corpus." if kind == "sparse" else ""),
         "",
         "| set | role | baseline | untrained | trained | change | p |"
         + (" entries |" if kind == "sparse" else ""),

@@ -66,6 +66,8 @@ def train_static(config: StaticConfig, progress: Progress, *, resume: bool = Fal
     held_back = frozenset(plain(text) for entry in sets for text in entry.query_texts)
     data = LegData(train_sources(config.data, held_back), sets)
     left_out = sum(source.left_out() for source in data.sources)
+    # From here on the folder holds something worth resuming.
+    folder.append_log({"step": 0, "legs": list(config.model.legs)})
     legs = [train_leg(config, leg, data, progress, resume=resume) for leg in config.model.legs]
     values = {**_values(config, sets, baseline, legs), "left_out": left_out}
     values["seconds"] = round(time.monotonic() - begun, 1)
