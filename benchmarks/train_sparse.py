@@ -1,7 +1,7 @@
 """SPLADE from the embedded sentence encoder: trains, then compares with OpenSearch's BM25.
 
-    python benchmarks/train_sparse.py --data ../shared/data --work ../work/sparse
-    python benchmarks/train_sparse.py --data ../shared/data --work ../work/sparse --resume
+    python benchmarks/train_sparse.py --data DATA --work FOLDER
+    python benchmarks/train_sparse.py --data DATA --work FOLDER --resume
 
 Records with hard negatives are looked for in the work folder and made by sparse_records.py where
 they are missing. BM25's figures are those of docs/results.json, measured on a node with the English
