@@ -168,7 +168,7 @@ def write_files(folder: Path) -> None:
     pairs = [
         {"query": "money abroad", "pos": ["A transfer abroad costs a fee."], "neg": ["Lost card."]},
         {
-            "query": "stolen card",
+            "query": "my card was taken",
             "pos": ["Report a lost card in the app."],
             "neg": ["Daily limit."],
         },

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoder_models import DENSE_MODELS, SPARSE_MODELS, model_folder
+from encoder_models import DENSE_MODELS, ENGLISH, SPARSE_MODELS, model_folder
 
 from encoders.errors import EncoderError, GateError, ParityError
 from encoders.export.artefact import CallRunner
@@ -22,7 +22,7 @@ from encoders.export.ml_commons import (
 )
 from encoders.export.node_tokenizer import node_tokenizer
 from encoders.export.old_runtime import INTERPRETER_VARIABLE, old_interpreter, run_in_old_runtime
-from encoders.export.options import ExportOptions
+from encoders.export.options import ExportOptions, Precision
 from encoders.export.report import ExportReport, Quality
 from encoders.export.targets import ExportRequest, export_to
 from encoders.model import Model
@@ -149,8 +149,7 @@ def test_torchscript(name: str, root: Path, tmp_path: Path) -> None:
     [
         *((name, "fp32") for name in KINDS),
         ("modernbert-cls", "fp16"),
-        ("qwen3-lasttoken", "int8"),
-        ("modernbert-splade", "int8"),
+        ("bert-inference-free", "int8"),
     ],
 )
 def test_openvino(name: str, precision: str, root: Path, tmp_path: Path) -> None:
@@ -173,12 +172,16 @@ def test_int8_is_an_encoder_of_its_own(name: str, root: Path, tmp_path: Path) ->
     copy = load(tmp_path / "small", KINDS[name])
     assert copy.identity.fingerprint == report.identity.fingerprint
     assert copy.identity.fingerprint != original(root, name).identity.fingerprint
-    node = export_for_ml_commons(read(root, name), tmp_path / "node", options=ExportOptions("int8"))
-    assert node.gate.passed
-    assert node.fingerprint == report.identity.fingerprint
 
 
 @pytest.mark.parametrize("name", ["qwen3-lasttoken", "modernbert-splade"])
+def test_int8_runs_on_a_node(name: str, root: Path, tmp_path: Path) -> None:
+    node = export_for_ml_commons(read(root, name), tmp_path / "node", options=ExportOptions("int8"))
+    assert node.gate.passed
+    assert node.fingerprint != original(root, name).identity.fingerprint
+
+
+@pytest.mark.parametrize("name", ["qwen3-lasttoken", "bert-inference-free"])
 def test_half_precision_keeps_the_identity(name: str, root: Path, tmp_path: Path) -> None:
     import onnx
 
@@ -250,6 +253,37 @@ def test_what_is_there_is_not_overwritten(root: Path, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="is there already"):
         export_to(read(root, "bert-mean"), tmp_path, ExportRequest())
     assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_a_static_model_adds_no_special_tokens_on_the_node(tmp_path: Path) -> None:
+    from test_encoders_static import normalize, static_model
+    from tokenizers import Tokenizer
+
+    static_model(tmp_path, normalize())
+    model = read_model(str(tmp_path / "model"), LoadOptions(), "dense")
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        folder = tmp_path / precision
+        made = export_for_ml_commons(model, folder, options=ExportOptions(precision))
+        assert made.gate.passed
+    tokenizer = Tokenizer.from_file(str(made.files[1]))
+    assert tokenizer.encode("annual fee").ids == model.tokenizer.token_ids(["annual fee"])[0]
+    with pytest.raises(EncoderError, match="has no transformer, and fp16 gains it nothing"):
+        export_to(model, tmp_path / "h", ExportRequest("runtime", ExportOptions("fp16")))
+
+
+def test_a_lexical_prior_runs_on_the_node(root: Path, tmp_path: Path) -> None:
+    """Its scatter-add, and its products with vectors, which eight bits must leave alone."""
+    from encoders.prior_build import PriorOptions, build_prior
+
+    build_prior(read(root, "bert-mean"), ENGLISH, tmp_path / "prior", PriorOptions(top_k=12))
+    model = read_model(str(tmp_path / "prior"), LoadOptions(), "sparse")
+    exact = export_for_ml_commons(model, tmp_path / "fp32")
+    assert exact.gate.passed
+    assert exact.parity.min_cosine > 1 - 1e-5
+    # Which twelve entries a row of random weights keeps may change with eight bits.
+    rough = ExportOptions("int8", tolerance=0.5)
+    assert export_for_ml_commons(model, tmp_path / "int8", options=rough).gate.passed
 
 
 def test_a_node_reads_at_most_512_tokens(root: Path, tmp_path: Path) -> None:

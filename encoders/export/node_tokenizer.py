@@ -16,9 +16,8 @@ def node_tokenizer(tokenizer: TextTokenizer) -> str:
     """
     from tokenizers import Tokenizer, normalizers
 
-    made = Tokenizer.from_str(tokenizer.serialized)
+    made = Tokenizer.from_str(tokenizer.portable())
     made.no_padding()
-    made.enable_truncation(max_length=tokenizer.max_tokens)
     if tokenizer.lowercase:
         steps = [normalizers.Lowercase(), *([made.normalizer] if made.normalizer else [])]
         made.normalizer = normalizers.Sequence(steps)

@@ -78,10 +78,24 @@ def quantise(source: Path, target: Path) -> None:
             per_channel=True,
             reduce_range=True,  # see above
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=products_with_vectors(source),
             use_external_data_format=size > INLINE_BYTES,
         )
     finally:
         root.setLevel(level)
+
+
+def products_with_vectors(path: Path) -> list[str]:
+    """Names of the products with a constant vector: it has no second axis to be quantised along."""
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    vectors = {tensor.name for tensor in graph.initializer if len(tensor.dims) < 2}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in ("MatMul", "Gemm") and not vectors.isdisjoint(node.input[:2])
+    ]
 
 
 def exported_fingerprint(model: Model, precision: Precision, parity: Parity) -> str:
