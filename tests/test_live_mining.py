@@ -21,7 +21,7 @@ def tandem(*args: str) -> str:
 
 
 def test_negatives_from_a_live_index(node_url: str, tmp_path: Path) -> None:
-    name = f"mining-{uuid.uuid4().hex[:8]}"
+    name = f"test-mining-{uuid.uuid4().hex[:8]}"
     docs = [
         {"_id": f"d{n}", "title": f"Card {n}", "text": f"card fee number {n} of the list " * n}
         for n in range(1, 13)

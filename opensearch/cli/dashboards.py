@@ -129,6 +129,7 @@ def queries(
     Example:
       tandem dashboards queries docs --query "how do I get my money back" -o queries.txt
     """
+    from opensearch.capabilities import detect
     from opensearch.dashboards.devtools import devtools_file, devtools_queries
     from opensearch.index_info import read_index_info
     from opensearch.workflows.connection import open_cluster
@@ -137,7 +138,8 @@ def queries(
     client = open_cluster(url)
     info = read_index_info(client, name)
     models = _models(client, info, dense_model_id, sparse_model_id)
-    _write(devtools_file(devtools_queries(info, models, default_fusion(info), text)), output)
+    asked = devtools_queries(info, models, default_fusion(info), text, detect(client))
+    _write(devtools_file(asked), output)
 
 
 def _models(client: Any, info: Any, dense: str | None, sparse: str | None) -> Any:

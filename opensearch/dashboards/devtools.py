@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opensearch.capabilities import Capabilities
 from opensearch.fusion import Bounds, Fusion, Leg
 from opensearch.index_info import IndexInfo
 from opensearch.languages import main_script, with_parts
@@ -15,9 +16,11 @@ from opensearch.model_queries import (
     neural_sparse_query,
     seismic_model_query,
 )
+from opensearch.pipeline_files.served_fusion import served_fusion
 from opensearch.pipelines import fusion_pipeline
 from opensearch.queries import bm25_query
 
+UNKNOWN = Capabilities()
 _SIZE = 10
 _DEPTH = 100
 _SHOWN = ["doc_id", "title", "text"]
@@ -54,7 +57,11 @@ def devtools_file(queries: Iterable[DevToolsQuery]) -> str:
 
 
 def devtools_queries(
-    info: IndexInfo, models: QueryModels, fusion: Fusion, text: str
+    info: IndexInfo,
+    models: QueryModels,
+    fusion: Fusion,
+    text: str,
+    capabilities: Capabilities = UNKNOWN,
 ) -> list[DevToolsQuery]:
     """Queries in every mode that needs no encoder outside the cluster.
 
@@ -63,8 +70,9 @@ def devtools_queries(
         models: Ids of the models that encode queries; a leg without one is left out.
         fusion: Weights and bounds of hybrid queries; bounds of single queries are not used.
         text: The example query.
+        capabilities: What the cluster has: an older one gets the nearest fusion it knows.
     """
-    builder = _Builder(info, models, fusion, text)
+    builder = _Builder(info, models, fusion, text, capabilities)
     return [
         DevToolsQuery("The index: fields, encoders", "GET", f"/{info.name}/_mapping"),
         *builder.single_legs(),
@@ -78,6 +86,7 @@ class _Builder:
     models: QueryModels
     fusion: Fusion
     text: str
+    capabilities: Capabilities
 
     def single_legs(self) -> list[DevToolsQuery]:
         words = self._search("BM25", {"query": bm25_query(with_parts(self.text), self._fields())})
@@ -95,7 +104,8 @@ class _Builder:
             return []
         query = {"query": self._hybrid()}
         weighted = fusion_pipeline(self._static(), legs)
-        ranks = fusion_pipeline(replace(self.fusion, method="rrf", combination="arithmetic"), legs)
+        by_rank = replace(self.fusion, method="rrf", combination="arithmetic")
+        ranks = fusion_pipeline(served_fusion(by_rank, self.capabilities), legs)
         named = " + ".join(legs)
         return [
             self._search(
@@ -143,7 +153,8 @@ class _Builder:
         """The fusion without what depends on a single query."""
         dense = self.fusion.bounds_of("dense")
         bounds: dict[Leg, Bounds] = {"dense": dense} if "dense" in self.fusion.bounds else {}
-        return replace(self.fusion, method="minmax", combination="arithmetic", bounds=bounds)
+        static = replace(self.fusion, method="minmax", combination="arithmetic", bounds=bounds)
+        return served_fusion(static, self.capabilities)
 
     def _fields(self) -> list[str]:
         return self.info.text_fields(main_script(self.text))
