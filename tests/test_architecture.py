@@ -11,7 +11,7 @@ import pytest
 from opensearch.cli.root import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("encoders", "ingest", "opensearch", "serving", "training")
+PACKAGES = ("encoders", "ingest", "operations", "opensearch", "serving", "training")
 FILES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for package in PACKAGES
@@ -49,7 +49,7 @@ def wires_packages(name: str) -> bool:
     return (
         is_command_line(name)
         or name.startswith("opensearch/workflows/")
-        or top_folder(name) in ("serving", "training")
+        or top_folder(name) in ("operations", "serving", "training")
     )
 
 

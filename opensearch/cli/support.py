@@ -11,13 +11,21 @@ import click
 from encoders.errors import EncoderError
 from ingest.errors import IngestError
 from opensearch.errors import SearchBackendError, SettingsError
+from operations.errors import OperationsError
 from serving.errors import ServingError
 from training.errors import TrainingError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OUR_ERRORS = (EncoderError, IngestError, SearchBackendError, ServingError, TrainingError)
+OUR_ERRORS = (
+    EncoderError,
+    IngestError,
+    OperationsError,
+    SearchBackendError,
+    ServingError,
+    TrainingError,
+)
 
 
 def reports_errors(command: Callable[P, T]) -> Callable[P, T]:
