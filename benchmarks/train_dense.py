@@ -23,8 +23,9 @@ from training.comparing import compare_sets
 from training.config import EvaluationSet, check_values, merged, parse_override, read_values
 from training.dense.base_model import BaseModel
 from training.dense.config import DenseConfig
-from training.dense.measuring import Measurer, load_sets
+from training.dense.measuring import Measurer
 from training.dense.run import Options, train_dense
+from training.dev_sets import load_sets
 
 
 def main() -> None:

@@ -358,7 +358,7 @@ def _text_settings(source: ModelSource, options: LoadOptions, transformer: str) 
     tokenizer = read_json(folder / "tokenizer_config.json", default={})
     query, document = _prompts(source, options)
     return TextSettings(
-        max_tokens=options.max_tokens or _max_tokens(folder, declared, tokenizer),
+        max_tokens=options.max_tokens or longest_input(folder, declared, tokenizer),
         padding_side="left" if tokenizer.get("padding_side") == "left" else "right",
         lowercase=bool(declared.get("do_lower_case", False)),
         query_prompt=query,
@@ -366,7 +366,7 @@ def _text_settings(source: ModelSource, options: LoadOptions, transformer: str) 
     )
 
 
-def _max_tokens(folder: Path, declared: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
+def longest_input(folder: Path, declared: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
     """The limit the model declares; otherwise the smaller of tokenizer's and positions' limit."""
     if declared.get("max_seq_length"):
         return int(declared["max_seq_length"])

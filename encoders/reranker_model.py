@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from encoders.errors import EncoderError
 from encoders.fingerprint import combined_fingerprint, graph_fingerprint, text_digest
-from encoders.layout import FALLBACK_MAX_TOKENS, read_json, read_modules, transformer_config
+from encoders.layout import longest_input, read_json, read_modules, transformer_config
 from encoders.options import LoadOptions
 from encoders.settings import GraphSettings, ModelFiles
 from encoders.source import ModelSource
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 ScoreActivation: TypeAlias = Literal["sigmoid", "identity"]
 
 _ACTIVATIONS: dict[str, ScoreActivation] = {"Sigmoid": "sigmoid", "Identity": "identity"}
-_NO_LIMIT = 1_000_000  # tokenizers write 1e30 for "no limit"
-_PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,9 @@ def read_reranker(source: ModelSource, options: LoadOptions) -> RerankerModel:
     _check(source, config)
     serialized = read_tokenizer(folder, trust_remote_code=options.trust_remote_code)
     tokenizer = read_json(folder / "tokenizer_config.json", default={})
+    declared = read_json(folder / "sentence_bert_config.json", default={})
     settings = RerankerSettings(
-        max_tokens=options.max_tokens or _max_tokens(folder, config, tokenizer),
+        max_tokens=options.max_tokens or longest_input(folder, declared, tokenizer),
         padding_side="left" if tokenizer.get("padding_side") == "left" else "right",
         activation=_activation(source, config),
         segments=_segments(config, tokenizer),
@@ -151,16 +150,3 @@ def _segments(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> bool:
     """Whether token types are given: the network has them, and its tokenizer does not say no."""
     declared = tokenizer.get("model_input_names", ["token_type_ids"])
     return int(config.get("type_vocab_size") or 0) > 1 and "token_type_ids" in declared
-
-
-def _max_tokens(folder: Path, config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
-    declared = read_json(folder / "sentence_bert_config.json", default={})
-    if declared.get("max_seq_length"):
-        return int(declared["max_seq_length"])
-    positions = config.get("max_position_embeddings")
-    if positions and str(config.get("model_type")) in _PADDED_POSITIONS:
-        # RoBERTa's family starts to count behind the padding id.
-        positions = int(positions) - int(config.get("pad_token_id", 1)) - 1
-    limits = [tokenizer.get("model_max_length"), positions]
-    usable = [int(limit) for limit in limits if limit and limit < _NO_LIMIT]
-    return min(usable, default=FALLBACK_MAX_TOKENS)

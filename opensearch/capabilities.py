@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from opensearch.errors import CapabilityError, ClusterUnreachableError
-from opensearch.translation import translated
+from opensearch.translation import if_allowed
 
 # Set by the local engine, whose k-NN plugin comes without its native libraries.
 NATIVES_ATTRIBUTE = "tandem_knn_natives"
@@ -115,7 +115,7 @@ def detect(client: Any) -> Capabilities:
 
 
 def _version(client: Any) -> tuple[int, ...] | None:
-    answer = _ask(client.info, "asking for its version")
+    answer = if_allowed("asking for its version", client.info)
     if answer is None:
         return None
     version = answer.get("version") if isinstance(answer, dict) else None
@@ -127,7 +127,7 @@ def _version(client: Any) -> tuple[int, ...] | None:
 
 
 def _plugins(client: Any) -> frozenset[str] | None:
-    rows = _ask(lambda: client.cat.plugins(format="json"), "listing its plugins")
+    rows = if_allowed("listing its plugins", lambda: client.cat.plugins(format="json"))
     if rows is None:
         return None
     by_node: dict[str, set[str]] = {}
@@ -137,16 +137,6 @@ def _plugins(client: Any) -> frozenset[str] | None:
 
 
 def _natives(client: Any) -> bool | None:
-    rows = _ask(lambda: client.cat.nodeattrs(format="json"), "reading its node attributes")
+    rows = if_allowed("reading its node attributes", lambda: client.cat.nodeattrs(format="json"))
     values = {row["value"] for row in rows or () if row["attr"] == NATIVES_ATTRIBUTE}
     return False if "false" in values else None
-
-
-def _ask(call: Any, action: str) -> Any:
-    from opensearchpy.exceptions import AuthorizationException
-
-    with translated(action):
-        try:
-            return call()
-        except AuthorizationException:
-            return None

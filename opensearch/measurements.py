@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from opensearch.errors import SearchBackendError
 from opensearch.translation import refuse_forbidden, translated
 
 QUALITY_INDEX = "tandem-quality"
@@ -64,10 +65,8 @@ def store_measurements(client: Any, index: str, documents: Iterable[Mapping[str,
         answer = client.bulk(body=b"\n".join(lines) + b"\n", index=index)
     parts = [item["create"] for item in answer["items"]]
     refuse_forbidden(parts, f"storing measurements in {index}")
-    refused = [item["create"]["error"] for item in answer["items"] if "error" in item["create"]]
+    refused = [part["error"] for part in parts if "error" in part]
     if refused:
-        from opensearch.errors import SearchBackendError
-
         msg = f"{len(refused)} measurements were refused by {index}: {refused[0].get('reason')}"
         raise SearchBackendError(msg)
     return len(lines) // 2

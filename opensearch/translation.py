@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from opensearch.errors import (
     ClusterUnreachableError,
@@ -12,6 +12,8 @@ from opensearch.errors import (
     IndexNotFoundError,
     SearchBackendError,
 )
+
+T = TypeVar("T")
 
 # What the security plugin answers, in plain text, until it has read its users.
 _STARTING = "not initialized"
@@ -33,6 +35,25 @@ def translated(action: str) -> Iterator[None]:
         yield
     except exceptions.OpenSearchException as error:
         raise _translate(error, action) from error
+
+
+def if_allowed(action: str, call: Callable[[], T]) -> T | None:
+    """What the cluster answers; ``None`` where the user may not ask: unknown, not absent.
+
+    Args:
+        action: What is being done, for the message.
+        call: Asks.
+
+    Raises:
+        SearchBackendError: It fails for another reason.
+    """
+    from opensearchpy.exceptions import AuthorizationException
+
+    with translated(action):
+        try:
+            return call()
+        except AuthorizationException:
+            return None
 
 
 def _translate(error: Any, action: str) -> SearchBackendError:

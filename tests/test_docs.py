@@ -24,6 +24,8 @@ from training.sample_corpus import sample_folder
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Started by one page, of no use to the next.
+EXTRA_ENGINES = ("cluster", "old")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
@@ -85,7 +87,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     try:
         yield folder, environment
     finally:
-        for name in ("default", "cluster", "old"):
+        for name in ("default", *EXTRA_ENGINES):
             stop_engine(name, state_root=state)
         shutil.rmtree(state)
 
@@ -182,11 +184,14 @@ def write_files(folder: Path) -> None:
 
 @pytest.mark.node
 def test_every_documented_command_runs(sandbox: tuple[Path, dict[str, str]]) -> None:
+    from opensearch.local.engine import stop_engine
+
     folder, environment = sandbox
     commands = documented()
     assert len(commands) > 10
     # The engine is stopped last, whatever page says so.
-    for page, line in sorted(commands, key=lambda pair: pair[1].startswith("tandem engine stop")):
+    ordered = sorted(commands, key=lambda pair: pair[1].startswith("tandem engine stop"))
+    for (page, line), (following, _) in zip(ordered, [*ordered[1:], ("", "")], strict=True):
         words = shlex.split(line)[1:]
         program = "from opensearch.cli.root import main; main()"
         done = subprocess.run(
@@ -200,3 +205,5 @@ def test_every_documented_command_runs(sandbox: tuple[Path, dict[str, str]]) -> 
             check=False,
         )
         assert done.returncode == 0, f"{page}: {line}\n{done.stdout}\n{done.stderr}"
+        for name in EXTRA_ENGINES if following != page else ():
+            stop_engine(name, state_root=Path(environment["TANDEM_STATE"]))

@@ -16,7 +16,7 @@ from training.dense.examples import (
     survey,
     weights_of,
 )
-from training.dense.measuring import load_sets
+from training.dev_sets import load_sets
 from training.errors import TrainingError
 
 OPTIONS = ExampleOptions(negatives=2, objective="contrastive", seed=0)

@@ -368,7 +368,7 @@ def test_query_only_training_leaves_documents_alone(data, bert, root):
     assert "Queries only" in (config.output / "README.md").read_text()
     # What was measured is the tuned query against the base model's documents.
     from training.config import EvaluationSet
-    from training.dense.measuring import load_sets
+    from training.dev_sets import load_sets
     from training.exact_search import dense_run
 
     dev = load_sets([EvaluationSet(path=data, split="dev")], 0)[0]

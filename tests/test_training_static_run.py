@@ -12,6 +12,7 @@ from encoders.options import LoadOptions
 from encoders.registry import load_dense, load_sparse
 from encoders.tokenization import TextTokenizer
 from training.config import load_config
+from training.data.normalising import normalised
 from training.errors import TrainingError
 from training.static import fitting
 from training.static.batches import draw_batch
@@ -21,7 +22,7 @@ from training.static.measuring import document_vectors, pooled, query_vectors
 from training.static.preparation import prepare
 from training.static.run import train_static
 from training.static.saving import prior_settings, save_dense, save_sparse
-from training.static.sources import plain, train_sources
+from training.static.sources import train_sources
 from training.static.starting import start_dense, start_sparse
 from training.static.token_rows import TokenRows, tokenized
 
@@ -268,6 +269,6 @@ def test_queries_that_are_measured_are_not_trained_on(corpus: Path, tmp_path: Pa
     config = StaticConfig.model_validate(
         {"output": str(tmp_path / "run"), "data": {"train": [{"path": str(path)}]}}
     )
-    (source,) = train_sources(config.data, frozenset({plain("연회비 0호")}))
+    (source,) = train_sources(config.data, frozenset({normalised("연회비 0호")}))
     assert [record.query for record in source.records()] == ["연회비"]
     assert source.left_out() == 1

@@ -1,6 +1,7 @@
 """Configuration files of training runs: TOML or YAML, every key checked, all faults at once."""
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -167,6 +168,29 @@ def read_values(path: Path) -> dict[str, Any]:
     return found
 
 
+def setting(key: str, value: Any) -> str:
+    """An override as ``load_config`` takes it; a table's keys are written in order.
+
+    Args:
+        key: Dotted, e.g. ``data.train``.
+        value: A string, number, list, or mapping of them.
+    """
+    return f"{key}={_as_toml(value)}"
+
+
+def set_table(text: str, split: str | None = None) -> dict[str, str]:
+    """``FOLDER[:SPLIT]`` as a table of ``data.dev`` or ``data.floor``.
+
+    Args:
+        text: What a person wrote.
+        split: Judgements to take where none are named.
+    """
+    folder, colon, named = text.rpartition(":")
+    if not colon or "/" in named or "\\" in named:
+        return {"path": text, **({"split": split} if split else {})}
+    return {"path": folder, "split": named}
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """``training.steps=5`` as ``{"training": {"steps": 5}}``.
 
@@ -208,6 +232,15 @@ def _parsed(path: Path, text: str) -> Any:
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"
         raise ConfigError(msg) from error
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{key} = {_as_toml(entry)}" for key, entry in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    return json.dumps(value)  # a JSON string, number or truth value is TOML's
 
 
 def _toml_value(text: str) -> Any:

@@ -2,10 +2,11 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.config import EvaluationSet
 from training.data.beir import passage
 from training.errors import EvaluationError
 from training.evaluation.datasets import JudgedQueries, find_split, load_split
@@ -82,6 +83,20 @@ class DevSet:
     def evaluate(self, run: Run) -> Evaluated:
         """All metrics of a run over this set."""
         return evaluate_run(run, self.judged.qrels)
+
+
+def load_sets(sets: Sequence[EvaluationSet], seed: int) -> list[DevSet]:
+    """Read the sets a configuration names.
+
+    Raises:
+        EvaluationError: A file is missing or faulty, or nothing in it can be scored.
+    """
+    return [
+        DevSet.load(
+            s.path, s.split, max_documents=s.max_documents, max_queries=s.max_queries, seed=seed
+        )
+        for s in sets
+    ]
 
 
 def ndcg(run: Run, dev_set: DevSet) -> float:

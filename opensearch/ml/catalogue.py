@@ -8,7 +8,7 @@ from typing import Any
 from opensearch.ml.errors import ModelNotFoundError
 from opensearch.ml.groups import GroupInfo, list_groups, note_of
 from opensearch.ml.rest import ROOT, Request, search, send
-from opensearch.translation import translated
+from opensearch.translation import if_allowed
 
 NOTES_KEY = "tandem"
 DEPLOYED = frozenset({"DEPLOYED", "PARTIALLY_DEPLOYED", "LOADED", "PARTIALLY_LOADED"})
@@ -243,13 +243,10 @@ def _profiled(profile: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, An
 
 def _profile(client: Any) -> Mapping[str, Any]:
     """What the nodes say about deployed models; nothing where the user may not ask."""
-    from opensearchpy.exceptions import AuthorizationException
-
-    with translated("asking for the memory of models"):
-        try:
-            answer = client.transport.perform_request("GET", f"{ROOT}/profile/models")
-        except AuthorizationException:
-            return {}
+    answer = if_allowed(
+        "asking for the memory of models",
+        lambda: client.transport.perform_request("GET", f"{ROOT}/profile/models"),
+    )
     return answer if isinstance(answer, dict) else {}
 
 

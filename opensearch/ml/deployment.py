@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from opensearch.errors import SearchBackendError
-from opensearch.ml.catalogue import DEPLOYED, ModelInfo, find_model, list_models
+from opensearch.ml.catalogue import DEPLOYED, ModelInfo, list_models
 from opensearch.ml.errors import ModelDeadlineError, ModelError
 from opensearch.ml.faults import PASSING
 from opensearch.ml.groups import delete_group
@@ -123,23 +123,6 @@ def model_state(client: Any, model_id: str) -> str:
     """State of a model right now."""
     answer = send(client, Request("GET", f"/models/{model_id}"), f"asking for model {model_id}")
     return str(answer.get("model_state", ""))
-
-
-def wait_until_deployed(client: Any, name_or_id: str, *, deadline_s: float) -> ModelInfo:
-    """Wait until a model answers, as after a restart of its node.
-
-    Raises:
-        ModelDeadlineError: It does not in time.
-    """
-    end = time.monotonic() + deadline_s
-    model = find_model(client, name_or_id)
-    while not model.deployed:
-        if time.monotonic() > end:
-            msg = f"{model.label} is {model.state}, not deployed, after {deadline_s:.0f} s."
-            raise ModelDeadlineError(msg)
-        time.sleep(_PAUSE_S)
-        model = find_model(client, model.id)
-    return model
 
 
 def _group_has_models(client: Any, deleted: ModelInfo) -> bool:

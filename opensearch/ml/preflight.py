@@ -1,13 +1,13 @@
 """Is the cluster set up for models on its nodes?"""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from opensearch.capabilities import Capabilities
 from opensearch.ml.errors import PreflightError
-from opensearch.translation import translated
+from opensearch.translation import if_allowed, translated
 
 PLUGIN = "opensearch-ml"
 PREFIX = "plugins.ml_commons."
@@ -101,13 +101,15 @@ def apply_settings(client: Any, found: Sequence[Obstacle]) -> None:
 
 def read_state(client: Any, local_models: int) -> ClusterState:
     """Ask for settings, roles and memory; what the user may not ask stays unknown."""
-    settings = _ask(
-        "cluster settings",
+    settings = if_allowed(
+        "reading cluster settings",
         lambda: client.cluster.get_settings(include_defaults=True, flat_settings=True),
     )
-    nodes = _ask("node roles", lambda: client.nodes.info(params={"filter_path": "nodes.*.roles"}))
-    stats = _ask(
-        "node memory",
+    nodes = if_allowed(
+        "reading node roles", lambda: client.nodes.info(params={"filter_path": "nodes.*.roles"})
+    )
+    stats = if_allowed(
+        "reading node memory",
         lambda: client.nodes.stats(
             metric="os", params={"filter_path": "nodes.*.os.mem.used_percent"}
         ),
@@ -168,13 +170,3 @@ def _in_effect(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _fullest(stats: Mapping[str, Any]) -> int | None:
     percents = [node["os"]["mem"]["used_percent"] for node in stats.get("nodes", {}).values()]
     return max(percents, default=None)
-
-
-def _ask(what: str, call: Callable[[], Any]) -> Any:
-    from opensearchpy.exceptions import AuthorizationException
-
-    with translated(f"reading {what}"):
-        try:
-            return call()
-        except AuthorizationException:
-            return None

@@ -7,7 +7,7 @@ from typing import Any
 from opensearch.mappings import META_KEY
 from opensearch.ml.catalogue import ModelInfo
 from opensearch.ml.errors import ModelInUseError
-from opensearch.translation import translated
+from opensearch.translation import if_allowed
 
 _INGEST_SETTINGS = ("index.default_pipeline", "index.final_pipeline")
 _SEARCH_SETTING = "index.search.default_pipeline"
@@ -71,16 +71,22 @@ def read_use(client: Any) -> ClusterUse:
     """Ask for everything that can name a model; what the user may not ask stays unknown."""
     questions: dict[str, Callable[[], Any]] = {
         "ingest pipelines": lambda: client.ingest.get_pipeline(),
-        "search pipelines": lambda: client.transport.perform_request("GET", "/_search/pipeline"),
+        "search pipelines": lambda: _search_pipelines(client),
         "mappings": lambda: client.indices.get_mapping(index="*", expand_wildcards="all"),
         "index settings": lambda: client.indices.get_settings(
             index="*", flat_settings=True, expand_wildcards="all"
         ),
     }
-    answers = {what: _ask(what, call) for what, call in questions.items()}
+    answers = {what: if_allowed(f"reading {what}", call) for what, call in questions.items()}
     unknown = tuple(what for what, answer in answers.items() if answer is None)
     ingest, search, mappings, settings = (answer or {} for answer in answers.values())
     return ClusterUse(ingest, search, mappings, settings, unknown)
+
+
+def _search_pipelines(client: Any) -> Any:
+    """Without any, older servers answer 404."""
+    answer = client.transport.perform_request("GET", "/_search/pipeline", params={"ignore": 404})
+    return {} if "error" in answer else answer
 
 
 def usage_of(model: ModelInfo, use: ClusterUse) -> Usage:
@@ -155,15 +161,3 @@ def _built_with(model: ModelInfo, use: ClusterUse) -> Iterator[str]:
         encoders = meta.get("encoders", {}).values()
         if model.fingerprint in {encoder.get("fingerprint") for encoder in encoders}:
             yield name
-
-
-def _ask(what: str, call: Callable[[], Any]) -> Any:
-    from opensearchpy.exceptions import AuthorizationException, NotFoundError
-
-    with translated(f"reading {what}"):
-        try:
-            return call()
-        except AuthorizationException:
-            return None
-        except NotFoundError:
-            return {}

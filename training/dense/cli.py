@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, stderr_is_terminal
+from training.cli import data_options, step_numbers, trainer_options
 
 if TYPE_CHECKING:
     from training.dense.config import DenseConfig
@@ -19,32 +20,9 @@ LINE_EVERY_S = 10.0
 
 
 @click.command()
-@click.argument(
-    "config", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
-)
-@click.option("--preset", help="Packaged recipe to start from, e.g. dense-minilm.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one setting, e.g. training.steps=200. Repeatable.",
-)
+@trainer_options
+@data_options
 @click.option("--model", help="Model to start from: preset, folder or hub id.")
-@click.option(
-    "--train",
-    "train_sets",
-    multiple=True,
-    metavar="PATH",
-    help="Records to train on: JSONL file or BEIR folder. Repeatable.",
-)
-@click.option(
-    "--dev",
-    "dev_sets",
-    multiple=True,
-    metavar="FOLDER[:SPLIT]",
-    help="BEIR folder that chooses the best checkpoint. Repeatable.",
-)
 @click.option(
     "--floor",
     "floor_sets",
@@ -52,8 +30,6 @@ LINE_EVERY_S = 10.0
     metavar="FOLDER[:SPLIT]",
     help="BEIR folder on which nothing may be lost. Repeatable.",
 )
-@click.option("-o", "--output", help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
 @click.option(
     "--allow-leak", is_flag=True, help="Train even if evaluation queries are in the records."
 )
@@ -111,27 +87,16 @@ def _config(config: Path | None, preset: str | None, options: Mapping[str, Any])
 
 
 def _as_settings(options: Mapping[str, Any]) -> Iterator[str]:
-    import json
+    from training.config import set_table, setting
 
-    # A JSON string is a TOML string.
     for key in ("model", "output"):
         if options[key]:
-            yield f"{key}={json.dumps(options[key])}"
+            yield setting(key, options[key])
     if options["train_sets"]:
-        paths = ", ".join(f"{{path = {json.dumps(path)}}}" for path in options["train_sets"])
-        yield f"data.train=[{paths}]"
+        yield setting("data.train", [{"path": path} for path in options["train_sets"]])
     for key in ("dev", "floor"):
         if options[f"{key}_sets"]:
-            yield f"data.{key}=[{', '.join(map(_set_table, options[f'{key}_sets']))}]"
-
-
-def _set_table(text: str) -> str:
-    import json
-
-    folder, colon, split = text.rpartition(":")
-    if not colon or "/" in split or "\\" in split:
-        return f"{{path = {json.dumps(text)}}}"
-    return f"{{path = {json.dumps(folder)}, split = {json.dumps(split)}}}"
+            yield setting(f"data.{key}", [set_table(text) for text in options[f"{key}_sets"]])
 
 
 def _print(folder: Path, values: Mapping[str, Any]) -> None:
@@ -171,12 +136,9 @@ class PlainProgress:
 
 def numbers(report: "StepReport") -> str:
     """Loss, learning rate and dev metric, as far as there are any."""
-    parts = [
-        ("loss", report.loss, ".4f"),
-        ("lr", report.learning_rate, ".2e"),
-        ("dev NDCG@10", report.dev, ".4f"),
-    ]
-    return "".join(f"  {name} {value:{form}}" for name, value, form in parts if value is not None)
+    return step_numbers(
+        {"loss": report.loss, "learning_rate": report.learning_rate, "dev": report.dev}
+    )
 
 
 class BarProgress:

@@ -1,6 +1,6 @@
 """Measures a model on dev and floor sets by exact search over their documents."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from encoders.base import FloatMatrix
-from training.config import EvaluationSet
 from training.dev_sets import DevSet
 from training.evaluation.metrics import PRIMARY, Evaluated
 from training.exact_search import dense_run
@@ -61,20 +60,6 @@ class Measurer:
             for chunk in _chunks(texts)
         ]
         return np.concatenate(parts).astype(np.float32, copy=False)
-
-
-def load_sets(sets: Sequence[EvaluationSet], seed: int) -> list[DevSet]:
-    """Read the sets a configuration names.
-
-    Raises:
-        EvaluationError: A file is missing or faulty, or nothing in it can be scored.
-    """
-    return [
-        DevSet.load(
-            s.path, s.split, max_documents=s.max_documents, max_queries=s.max_queries, seed=seed
-        )
-        for s in sets
-    ]
 
 
 def primary(measured: Mapping[str, Evaluated]) -> dict[str, float]:

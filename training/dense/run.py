@@ -23,7 +23,7 @@ from training.dense.examples import ExampleOptions, build_examples
 from training.dense.fitting import Fitted, Job, Progress, Silence, fit
 from training.dense.gates import Probes, check_reading
 from training.dense.losses import build_loss
-from training.dense.measuring import Measurer, load_sets, mean, primary
+from training.dense.measuring import Measurer, mean, primary
 from training.dense.merging import (
     ADAPTER_CONFIG,
     Choice,
@@ -34,7 +34,7 @@ from training.dense.merging import (
     read_weights,
     scale_adapter,
 )
-from training.dev_sets import DevSet
+from training.dev_sets import DevSet, load_sets
 from training.errors import TrainingError
 from training.evaluation.metrics import Evaluated
 from training.precision import Precision, choose_precision

@@ -8,27 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opensearch.cli.support import echo_json, json_option, note, reports_errors
+from training.cli import trainer_options
 
 if TYPE_CHECKING:
     from training.sparse.config import SparseConfig
 
 
 @click.command()
-@click.argument(
-    "config", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
-)
-@click.option(
-    "--preset",
-    help="Packaged configuration to start from: sparse-minilm, sparse-korean-v1, sparse-v33, …",
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one setting, e.g. training.steps=200. Repeatable.",
-)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of this output.")
+@trainer_options
 @json_option
 @reports_errors
 def sparse(

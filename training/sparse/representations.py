@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
-
-from encoders.base import SparseEncoder
+from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any  # torch.Tensor, which is imported only where it is used
 
@@ -58,28 +56,3 @@ class Step:
     negatives: Tensor | None = None
     idf: Tensor | None = None
     extras: Mapping[str, float] = field(default_factory=dict)
-
-
-class Student(Protocol):
-    """A sparse encoder under training."""
-
-    def documents(self, texts: list[str], wanted: Tensor) -> Documents:
-        """Represent texts by the document side.
-
-        Args:
-            texts: ``N`` texts.
-            wanted: Entries that queries of the batch ask for, ``[V]`` bool.
-        """
-        ...
-
-    def queries(self, texts: list[str]) -> Tensor:
-        """Represent queries, ``[Q, V]``."""
-        ...
-
-    def module(self) -> Any:
-        """Everything that is trained, as one ``torch.nn.Module``."""
-        ...
-
-    def encoder(self) -> SparseEncoder:
-        """The encoder as it would be loaded from the folder :meth:`save` writes."""
-        ...

@@ -9,7 +9,7 @@ from typing import Any
 from encoders.options import LoadOptions
 from training.config import save_config
 from training.data.records import TrainingRecord
-from training.dev_sets import DevSet
+from training.dev_sets import DevSet, load_sets
 from training.errors import TrainingError
 from training.precision import choose_precision
 from training.run_folder import RunFolder
@@ -21,7 +21,7 @@ from training.sparse.gates import check_sparsity
 from training.sparse.loop import Events, Loop, mean
 from training.sparse.measures import Measured, measure, synonym_scores
 from training.sparse.report import write_card, write_curves
-from training.sparse.sources import load_dev_sets, load_record_sets, load_triplets
+from training.sparse.sources import load_record_sets, load_triplets
 from training.sparse.students import build_student, saved_copy
 from training.sparse.teachers import Teachers
 
@@ -145,7 +145,7 @@ def _train(
 
 def _read(config: SparseConfig) -> Sets:
     data, seed = config.data, config.training.seed
-    dev, floor = load_dev_sets(data.dev, seed), load_dev_sets(data.floor, seed)
+    dev, floor = load_sets(data.dev, seed), load_sets(data.floor, seed)
     triplets = load_triplets(data.synonyms)
     if not dev and not triplets:
         msg = "data.dev names no set and data.synonyms no file: nothing could choose a checkpoint"

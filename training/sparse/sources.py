@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from training.config import EvaluationSet
 from training.data.normalising import normalised
 from training.data.readers import read_records
 from training.data.records import TrainingRecord
@@ -32,20 +31,6 @@ def load_record_sets(data: SparseData, dev_sets: Iterable[DevSet]) -> tuple[list
     forbidden = {normalised(text) for dev_set in dev_sets for text in dev_set.query_texts}
     found = [_record_set(entry, forbidden) for entry in data.train]
     return [entry for entry, _ in found], sum(left_out for _, left_out in found)
-
-
-def load_dev_sets(sets: Iterable[EvaluationSet], seed: int) -> list[DevSet]:
-    """Evaluation sets.
-
-    Raises:
-        EvaluationError: A file is missing or faulty, or nothing in it can be scored.
-    """
-    return [
-        DevSet.load(
-            s.path, s.split, max_documents=s.max_documents, max_queries=s.max_queries, seed=seed
-        )
-        for s in sets
-    ]
 
 
 def corpus_texts(data: SparseData) -> Iterator[str]:

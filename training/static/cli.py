@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opensearch.cli.support import echo_json, json_option, note, reports_errors
+from training.cli import data_options, step_numbers, trainer_options
 
 if TYPE_CHECKING:
     from training.static.config import StaticConfig
@@ -16,33 +17,8 @@ LINE_EVERY_S = 10.0
 
 
 @click.command()
-@click.argument(
-    "config", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
-)
-@click.option("--preset", help="Packaged recipe to start from, e.g. static-korean.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one setting, e.g. training.steps=200. Repeatable.",
-)
-@click.option(
-    "--train",
-    "train_sets",
-    multiple=True,
-    metavar="PATH",
-    help="Records to train on: JSONL file or BEIR folder. Repeatable.",
-)
-@click.option(
-    "--dev",
-    "dev_sets",
-    multiple=True,
-    metavar="FOLDER",
-    help="BEIR folder whose dev split chooses the best weights. Repeatable.",
-)
-@click.option("-o", "--output", help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
+@trainer_options
+@data_options
 @json_option
 @reports_errors
 def static(
@@ -81,22 +57,14 @@ def _config(config: Path | None, preset: str | None, options: Mapping[str, Any])
 
 
 def _as_settings(options: Mapping[str, Any]) -> Iterator[str]:
-    import json
+    from training.config import set_table, setting
 
-    # A JSON string is a TOML string.
     if options["output"]:
-        yield f"output={json.dumps(options['output'])}"
-    for key, split in (("train", None), ("dev", "dev")):
-        if options[f"{key}_sets"]:
-            tables = ", ".join(_set_table(path, split) for path in options[f"{key}_sets"])
-            yield f"data.{key}=[{tables}]"
-
-
-def _set_table(path: str, split: str | None) -> str:
-    import json
-
-    chosen = f", split = {json.dumps(split)}" if split else ""
-    return f"{{path = {json.dumps(path)}{chosen}}}"
+        yield setting("output", options["output"])
+    if options["train_sets"]:
+        yield setting("data.train", [{"path": path} for path in options["train_sets"]])
+    if options["dev_sets"]:
+        yield setting("data.dev", [set_table(text, "dev") for text in options["dev_sets"]])
 
 
 def _print(folder: Path, values: Mapping[str, Any]) -> None:
@@ -128,10 +96,4 @@ class LineProgress:
         if "dev" not in entry and now - self._last < LINE_EVERY_S:
             return
         self._last = now
-        parts = [
-            ("loss", entry.get("loss"), ".4f"),
-            ("lr", entry.get("learning_rate"), ".2e"),
-            ("dev NDCG@10", entry.get("dev"), ".4f"),
-        ]
-        numbers = "".join(f"  {n} {v:{form}}" for n, v, form in parts if v is not None)
-        note(f"{leg}: step {entry['step']} of {total}{numbers}")
+        note(f"{leg}: step {entry['step']} of {total}{step_numbers(entry)}")

@@ -9,7 +9,8 @@ from typing import Any
 
 from training.comparing import compare_sets
 from training.config import load_config, save_config
-from training.dev_sets import DevSet
+from training.data.normalising import normalised
+from training.dev_sets import DevSet, load_sets
 from training.errors import TrainingError
 from training.evaluation.metrics import Evaluated
 from training.run_folder import RunFolder
@@ -18,7 +19,7 @@ from training.static.card import write_card
 from training.static.config import StaticConfig
 from training.static.fitting import Progress
 from training.static.legs import LegData, LegResult, leg_folder, train_leg
-from training.static.sources import plain, train_sources
+from training.static.sources import train_sources
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,9 @@ def train_static(config: StaticConfig, progress: Progress, *, resume: bool = Fal
     _set_threads(config.training.threads)
     begun = time.monotonic()
     progress.stage("reading the dev sets, and BM25 over pairs of characters")
-    sets = [
-        DevSet.load(
-            s.path,
-            s.split,
-            max_documents=s.max_documents,
-            max_queries=s.max_queries,
-            seed=config.training.seed,
-        )
-        for s in (*config.data.dev, *config.data.floor)
-    ]
+    sets = load_sets((*config.data.dev, *config.data.floor), config.training.seed)
     baseline = {entry.name: bigram_bm25(entry) for entry in sets}
-    held_back = frozenset(plain(text) for entry in sets for text in entry.query_texts)
+    held_back = frozenset(normalised(text) for entry in sets for text in entry.query_texts)
     data = LegData(train_sources(config.data, held_back), sets)
     left_out = sum(source.left_out() for source in data.sources)
     # From here on the folder holds something worth resuming.

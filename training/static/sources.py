@@ -1,12 +1,12 @@
 """Where a static run's texts come from, each pass streamed anew."""
 
 import itertools
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.config import TrainSet
+from training.data.normalising import normalised
 from training.data.readers import read_records
 from training.data.records import TrainingRecord
 from training.dev_sets import CORPUS, read_corpus
@@ -20,7 +20,7 @@ class TrainSource:
     Attributes:
         settings: Its path, split and weight.
         max_documents: Documents that are read, at most.
-        held_back: Queries that are measured later, as :func:`plain` gives them: never trained on.
+        held_back: Queries that are measured later, normalised: never trained on.
     """
 
     settings: TrainSet
@@ -34,11 +34,11 @@ class TrainSource:
 
     def records(self) -> Iterator[TrainingRecord]:
         """Its queries with their relevant texts, without queries that are measured later."""
-        return (r for r in self._all_records() if plain(r.query) not in self.held_back)
+        return (r for r in self._all_records() if normalised(r.query) not in self.held_back)
 
     def left_out(self) -> int:
         """How many records were left out because their query is measured later."""
-        return sum(plain(r.query) in self.held_back for r in self._all_records())
+        return sum(normalised(r.query) in self.held_back for r in self._all_records())
 
     def documents(self) -> Iterator[str]:
         """Texts of its corpus; of a file of records there are only those of the records."""
@@ -53,11 +53,6 @@ class TrainSource:
 def train_sources(data: StaticData, held_back: frozenset[str] = frozenset()) -> list[TrainSource]:
     """The training sets of a configuration."""
     return [TrainSource(settings, data.max_documents, held_back) for settings in data.train]
-
-
-def plain(query: str) -> str:
-    """A query without what does not matter when two are compared: case, spaces, form."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def folder_documents(folder: Path, limit: int) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """``tandem tune``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ from opensearch.cli.support import (
     reports_errors,
     url_option,
 )
+from training.cli import judged_options
 
 if TYPE_CHECKING:
     from opensearch.index_info import IndexInfo
@@ -26,17 +26,7 @@ _SHOWN_FAMILIES = 8
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--queries",
-    type=click.Path(exists=True, path_type=Path),
-    required=True,
-    help="BEIR folder, or a file of queries (JSONL or TSV).",
-)
-@click.option(
-    "--qrels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Judgements (BEIR TSV or TREC). In a BEIR folder: qrels/<split>.tsv.",
-)
+@judged_options
 @click.option("--split", default="dev", show_default=True, help="Judgements of a BEIR folder.")
 @click.option(
     "--write",

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opensearch.errors import SearchBackendError
-from opensearch.translation import translated
+from opensearch.translation import if_allowed, translated
 
 ENDPOINTS = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PRIVATE = "plugins.ml_commons.connector.private_ip_enabled"
@@ -68,16 +68,13 @@ def _resolved(host: str) -> Sequence[str]:
 
 def read_trust(client: Any) -> Trust | None:
     """The settings as they hold now; ``None`` where the user may not read them."""
-    from opensearchpy.exceptions import AuthorizationException
-
-    with translated("reading cluster settings"):
-        try:
-            answer = client.cluster.get_settings(
-                params={"include_defaults": "true", "flat_settings": "true"}
-            )
-        except AuthorizationException:
-            return None
-    return trust_from(answer)
+    answer = if_allowed(
+        "reading cluster settings",
+        lambda: client.cluster.get_settings(
+            params={"include_defaults": "true", "flat_settings": "true"}
+        ),
+    )
+    return None if answer is None else trust_from(answer)
 
 
 def trust_from(answer: dict[str, dict[str, Any]]) -> Trust:
