@@ -30,7 +30,7 @@ class Choice:
         weights: Weight of each leg.
         fusion: The same as it is stored: without the bounds of any one query.
         fitted: NDCG@10 on the queries it was chosen on: too good by nature.
-        held_out: NDCG@10 by cross-validation: each query scored by a choice made without it.
+        held_out_values: NDCG@10 by cross-validation: each query scored by a choice made without it.
         gain: Held-out values against the present fusion, query by query.
     """
 
@@ -38,8 +38,13 @@ class Choice:
     weights: Weights
     fusion: Fusion
     fitted: float
-    held_out: float
+    held_out_values: tuple[float, ...]
     gain: Comparison
+
+    @property
+    def held_out(self) -> float:
+        """Mean of the cross-validated values."""
+        return float(np.mean(self.held_out_values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Tuned:
         variants: Number of fusions tried.
         legs: Legs that took part.
         present: NDCG@10 of the fusion in use.
-        leg_scores: NDCG@10 of each leg alone.
+        leg_values: NDCG@10 of each leg alone, query by query.
         best: The best fusion for searches through Tandem.
         static: The best among those that a search pipeline can hold.
         table: Best held-in value of each family, best first.
@@ -61,10 +66,15 @@ class Tuned:
     variants: int
     legs: tuple[Leg, ...]
     present: float
-    leg_scores: dict[Leg, float]
+    leg_values: dict[Leg, tuple[float, ...]]
     best: Choice
     static: Choice
     table: tuple[tuple[Family, Weights, float], ...]
+
+    @property
+    def leg_scores(self) -> dict[Leg, float]:
+        """Mean NDCG@10 of each leg alone."""
+        return {leg: float(np.mean(values)) for leg, values in self.leg_values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def tune(
         variants=len(grid.variants),
         legs=space.legs,
         present=float(now.mean()),
-        leg_scores={leg: _leg_score(pools, leg) for leg in space.legs},
+        leg_values={leg: tuple(_leg_values(pools, leg)) for leg in space.legs},
         best=chooser.choose(every),
         static=chooser.choose(static),
         table=_table(grid, len(space.weights)),
@@ -163,7 +173,7 @@ class _Chooser:
             weights=weights,
             fusion=fusion,
             fitted=float(np.mean(_evaluated(self.pools, fusion, family))),
-            held_out=float(held_out.mean()),
+            held_out_values=tuple(held_out.tolist()),
             gain=compare(pair),
         )
 
@@ -195,13 +205,12 @@ def _evaluated(pools: Sequence[Pool], fusion: Fusion, family: Family | None = No
     return evaluate_run(run, {pool.query_id: pool.judged for pool in pools}).values(PRIMARY)
 
 
-def _leg_score(pools: Sequence[Pool], leg: Leg) -> float:
+def _leg_values(pools: Sequence[Pool], leg: Leg) -> list[float]:
     run = {}
     for pool in pools:
         best = best_chunks(pool.candidates.rankings.get(leg, ()), pool.candidates.documents)
         run[pool.query_id] = {pool.candidates.documents[chunk]: score for chunk, score in best}
-    values = evaluate_run(run, {pool.query_id: pool.judged for pool in pools}).values(PRIMARY)
-    return float(np.mean(values))
+    return evaluate_run(run, {pool.query_id: pool.judged for pool in pools}).values(PRIMARY)
 
 
 def _table(grid: _Grid, weightings: int) -> tuple[tuple[Family, Weights, float], ...]:
