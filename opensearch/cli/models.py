@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _HERE = "opensearch.cli.models"
 COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
     {
+        "recommend": LazyCommand(
+            "training.recommending.cli:recommend",
+            "Name models that fit, with reasons, and say whether to tune at all.",
+        ),
         "push": LazyCommand(f"{_HERE}:push", "Put an encoder on the cluster's nodes and prove it."),
         "list": LazyCommand(f"{_HERE}:list_command", "List the models that the cluster holds."),
         "show": LazyCommand(f"{_HERE}:show", "Show one model, and everything that uses it."),

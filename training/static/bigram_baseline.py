@@ -31,6 +31,11 @@ def bigrams(text: str) -> Iterator[str]:
 
 def bigram_bm25(dev_set: DevSet) -> Evaluated:
     """All metrics of BM25 (k1 1.2, b .75) over these terms."""
+    return dev_set.evaluate(bigram_run(dev_set))
+
+
+def bigram_run(dev_set: DevSet) -> Run:
+    """What BM25 (k1 1.2, b .75) over these terms returns."""
     vocabulary: dict[str, int] = {}
     documents = _counts(dev_set.documents(), vocabulary, grow=True)
     queries = _counts(dev_set.query_texts, vocabulary, grow=False)
@@ -42,7 +47,7 @@ def bigram_bm25(dev_set: DevSet) -> Evaluated:
         ids = dev_set.query_ids[start : start + _BLOCK]
         for query_id, row, columns in zip(ids, scores, top(scores, _DEPTH), strict=True):
             run[query_id] = {dev_set.doc_ids[c]: float(row[c]) for c in columns if row[c] > 0}
-    return dev_set.evaluate(run)
+    return run
 
 
 def _counts(texts: Iterable[str], vocabulary: dict[str, int], *, grow: bool) -> Any:
