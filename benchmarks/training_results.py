@@ -173,8 +173,9 @@ largest over the seeds. Sets that lose are shown like those that gain.
 """
 DENSE = """## Dense: LoRA on the embedded MiniLM
 
-`python benchmarks/train_dense.py DATA --records RECORDS --config benchmarks/configs/dense-minilm.toml
---output runs/dense`. One model for all sets; *floor* sets were not trained on.
+`python benchmarks/train_dense.py DATA --records RECORDS --output runs/dense
+--config benchmarks/configs/dense-minilm.toml`. One model for all sets; *floor* sets were not
+trained on.
 """
 SPARSE = """## Sparse: SPLADE with a lexical prior on the embedded MiniLM
 

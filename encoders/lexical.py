@@ -176,12 +176,17 @@ class LexicalEncoder:
     ) -> "LexicalEncoder":
         """The encoder that :meth:`state` was taken from.
 
+        Args:
+            state: What ``state`` gave.
+            pruning: What to leave out of a document's vector; by default what the state says.
+
         Raises:
             EncoderError: The state is not one, or its tokenizer has changed since.
         """
         try:
             vocabulary = PieceVocabulary.load(state["tokenizer"])
             statistics = _statistics_of(state)
+            stored = Pruning(**state.get("pruning", {}))
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             msg = f"These are no statistics of the lexical encoder: {error!r}. Fit it again."
             raise EncoderError(msg) from error
@@ -191,7 +196,7 @@ class LexicalEncoder:
                 "with. Fit it again, and index the corpus again."
             )
             raise EncoderError(msg)
-        return cls(vocabulary, statistics, pruning)
+        return cls(vocabulary, statistics, stored if pruning == NO_PRUNING else pruning)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to load the encoder again, JSON-ready (tens of kilobytes)."""
@@ -204,6 +209,8 @@ class LexicalEncoder:
             "documents": self.statistics.documents,
             "average_length": self.statistics.average_length,
             "document_frequencies": base64.b64encode(zlib.compress(frequencies, 9)).decode(),
+            # Only where there is any, so that older states stay what they were.
+            **({"pruning": self.pruning.as_dict()} if self.pruning != NO_PRUNING else {}),
         }
 
     @cached_property

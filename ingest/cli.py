@@ -86,6 +86,13 @@ _SHOWN_REJECTS = 10
     show_default=True,
     help="k-NN engine.",
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["1x", "4x"]),
+    default="1x",
+    show_default=True,
+    help="4x: search by 7 bits per component; a quarter of the memory, a quarter more disk.",
+)
 @click.option("--shards", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--replicas", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
@@ -169,6 +176,7 @@ def _job(
         load=encoders.options,
         sparse_field=options["sparse_field"],
         dense_engine=options["dense_engine"],
+        compression=options["compression"],
         shards=options["shards"],
         replicas=options["replicas"],
     )

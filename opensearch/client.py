@@ -33,6 +33,7 @@ def connect(settings: ClusterSettings) -> Any:
         "max_retries": settings.max_retries,
         "retry_on_timeout": False,  # a bulk that timed out may still be running
         "http_compress": True,
+        "pool_maxsize": 8,  # connections kept open per node: reading and writing go on side by side
         "verify_certs": settings.verify_certs,
         "ssl_show_warn": settings.verify_certs,
     }

@@ -23,6 +23,10 @@ class ForbiddenError(SearchBackendError):
     """The user may not do that; the message names the permission, if the server does."""
 
 
+class WritesBlockedError(SearchBackendError):
+    """The index is closed to writes: another version takes its place."""
+
+
 class CapabilityError(SearchBackendError):
     """The cluster lacks a plugin, a version or a native library that the request needs."""
 

@@ -10,6 +10,7 @@ from opensearch.errors import SettingsError
 
 DenseEngine = Literal["lucene", "faiss"]
 SparseField = Literal["rank_features", "seismic"]
+Compression = Literal["1x", "4x"]
 
 # Token ids above it overflow in OpenSearch 3.6: a 500, or silently no hits.
 SEISMIC_MAX_TOKEN = 32767
@@ -27,6 +28,7 @@ class IndexSpec:
         sparse: The encoder of the sparse field; ``None`` leaves it out.
         sparse_field: ``seismic`` puts the token weights into a second physical index.
         dense_engine: ``faiss`` needs native libraries on every node.
+        compression: ``4x`` searches by seven bits per component; the full vectors stay on disk.
         m: HNSW links per vector.
         ef_construction: HNSW candidates looked at while building.
         shards: Primary shards.
@@ -43,6 +45,7 @@ class IndexSpec:
     sparse: EncoderIdentity | None = None
     sparse_field: SparseField = "rank_features"
     dense_engine: DenseEngine = "lucene"
+    compression: Compression = "1x"
     m: int = 16
     ef_construction: int = 128
     shards: int = 1
@@ -55,6 +58,9 @@ class IndexSpec:
         check_index_name(self.name)
         if not self.analyzers:
             msg = "an index needs at least one analyzer"
+            raise SettingsError(msg)
+        if self.compression == "4x" and self.dense_engine != "lucene":
+            msg = "compression 4x is Lucene's; use it with --dense-engine lucene"
             raise SettingsError(msg)
         too_wide = self.sparse is not None and self.sparse.dimension - 1 > SEISMIC_MAX_TOKEN
         if self.sparse_field == "seismic" and too_wide:

@@ -33,14 +33,22 @@ _LATIN = re.compile(r"[A-Za-z0-9]")
 _HANGUL = re.compile(r"[\uAC00-\uD7A3]")
 _BORDER = re.compile(r"(?<=[\uAC00-\uD7A3])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\uAC00-\uD7A3])")
 
-# The built-in analyzer `cjk`, with the parts of words that mix scripts beside the words.
+# Syllables, and the single letters that stand for laughter or a slip of the keyboard.
+_SYLLABLES = r"[\u1100-\u11FF\u3130-\u318F\uA960-\uA97F\uAC00-\uD7FF]"
+
+# The built-in analyzer `cjk`, with the parts of words that mix scripts beside the words. Hangul is
+# cut out beside Latin and digits only: `cjk_bigram` takes a word of Hangul alone apart into pairs,
+# and a part would begin before them; OpenSearch refuses a document whose words go backwards.
 CJK_ANALYSIS: Mapping[str, Any] = MappingProxyType(
     {
         "filter": {
             "tandem_parts": {
                 "type": "pattern_capture",
                 "preserve_original": True,
-                "patterns": [r"([a-z0-9][a-z0-9.,]*)", r"([\uAC00-\uD7A3]+)"],
+                "patterns": [
+                    r"([a-z0-9][a-z0-9.,]*)",
+                    rf"(?<=[a-z0-9.,])({_SYLLABLES}+)|({_SYLLABLES}+)(?=[a-z0-9])",
+                ],
             },
             "tandem_stop": {"type": "stop", "stopwords": "_english_"},
         },

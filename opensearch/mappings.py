@@ -115,6 +115,7 @@ def index_meta(spec: IndexSpec, now: datetime | None = None) -> dict[str, Any]:
         "sparse_field": spec.sparse_field,
         "encoders": {leg: e.as_dict() for leg, e in identities.items() if e is not None},
         **({"portable": True} if spec.portable else {}),
+        **({"compression": spec.compression} if spec.compression != "1x" else {}),
         **spec.notes,
     }
 
@@ -136,6 +137,7 @@ def _knn_vector(spec: IndexSpec) -> dict[str, Any]:
     return {
         "type": "knn_vector",
         "dimension": spec.dense.dimension,
+        **({"compression_level": spec.compression} if spec.compression != "1x" else {}),
         "space_type": "innerproduct",
         "method": {
             "name": "hnsw",

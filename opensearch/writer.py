@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from ingest.records import EncodedChunk
-from opensearch.errors import BulkError, ForbiddenError
+from opensearch.errors import BulkError, ForbiddenError, WritesBlockedError
 from opensearch.exact_values import exact_values
 from opensearch.index_info import IndexInfo
 from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD, TOKENS_FIELD
@@ -197,14 +197,29 @@ _PARAMS = {
 
 
 def _refuse_forbidden(item: Mapping[str, Any]) -> None:
-    """A missing permission is nothing that a document could be set aside for.
+    """A missing permission is nothing that a document could be set aside for, nor is a block.
 
     Raises:
         ForbiddenError: The user may not write to that index.
+        WritesBlockedError: Nobody may, for a while.
     """
     if item["status"] == HTTPStatus.FORBIDDEN:
+        if (item.get("error") or {}).get("type") == _BLOCKED:
+            raise WritesBlockedError(blocked_message(item["_index"]))
         action = f"writing to {item['_index']}"
         raise ForbiddenError(forbidden_message(action, _item_reason(item)))
+
+
+_BLOCKED = "cluster_block_exception"
+
+
+def blocked_message(index: str) -> str:
+    """What to tell a writer whose index has been closed to writes."""
+    return (
+        f"Writes to {index} are refused: another version of the index is taking its place or has "
+        "taken it, or somebody froze it. Start the same command again in a moment: it goes on with "
+        "the version that is current then, and what is stored already is skipped."
+    )
 
 
 def _item_reason(item: Mapping[str, Any]) -> str:
@@ -241,8 +256,19 @@ def delete_surplus_chunks(client: Any, info: IndexInfo, chunk_counts: Mapping[st
         for chunk_id in reversed(_surplus(client, info, doc_id, count)):
             for physical in (info.seismic, info.physical):
                 if physical is not None:
-                    with translated(f"removing old chunks of {doc_id}"):
-                        client.delete(index=physical, id=chunk_id, params={"ignore": 404})
+                    _delete(client, physical, chunk_id)
+
+
+def _delete(client: Any, physical: str, chunk_id: str) -> None:
+    from opensearchpy.exceptions import AuthorizationException
+
+    with translated(f"removing {chunk_id}"):
+        try:
+            client.delete(index=physical, id=chunk_id, params={"ignore": 404})
+        except AuthorizationException as error:
+            if error.error != _BLOCKED:
+                raise
+            raise WritesBlockedError(blocked_message(physical)) from error
 
 
 def _surplus(client: Any, info: IndexInfo, doc_id: str, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,12 @@ _DEFAULTS = ServeConfig()
     is_flag=True,
     help="Keep counts and latencies in the cluster (index tandem-serving), for Dashboards.",
 )
+@click.option(
+    "--search",
+    "searched",
+    metavar="INDEX",
+    help="Answer users' queries at /search too: follows the alias INDEX and its experiment.",
+)
 @click.option("--check", is_flag=True, help="Load and try the models, say what is served, and end.")
 @json_option
 @reports_errors
@@ -125,6 +132,7 @@ def serve(
     url: str | None,
     max_batch_tokens: int | None,
     store: bool,
+    searched: str | None,
     check: bool,
     as_json: bool,
     **settings: Any,
@@ -140,6 +148,7 @@ def serve(
       tandem serve
       tandem serve --dense all-MiniLM-L6-v2 --sparse lexical --statistics-of docs
       TANDEM_SERVE_TOKEN=... tandem serve --host 0.0.0.0 --rerank models/my-cross-encoder
+      TANDEM_FEEDBACK_SALT=... tandem serve --search docs
       tandem serve --check
     """
     _need_extra()
@@ -148,16 +157,28 @@ def serve(
     models = _models(_with_statistics(choice, statistics, statistics_of, url), rerank)
     models.warm_up()
     if check:
-        _show(models, config, as_json=as_json)
+        with ExitStack() as stack:
+            if searched:
+                _search_router(stack, searched, config, url)
+            _show(models, config, as_json=as_json)
         return
     from serving.app import build_server
     from serving.process import serve as run
 
-    if not store:
-        run(build_server(models, config), config)
-        return
-    with _recording(models, config, url) as recording:
-        run(build_server(models, config, recorder=recording), config)
+    with ExitStack() as stack:
+        recording = stack.enter_context(_recording(models, config, url)) if store else None
+        routers = [_search_router(stack, searched, config, url)] if searched else []
+        run(build_server(models, config, routers, recording), config)
+
+
+def _search_router(stack: ExitStack, index: str, config: ServeConfig, url: str | None) -> Any:
+    """Routes for users' queries; what they stand on is closed with the stack."""
+    from opensearch.workflows.connection import open_cluster
+    from operations.experiments.logged import open_logged_search
+    from operations.experiments.router import RouterConfig, search_router
+
+    search = stack.enter_context(open_logged_search(open_cluster(url), index))
+    return search_router(search, RouterConfig(config.limits, config.timeout_s))
 
 
 def _recording(models: "ServedModels", config: ServeConfig, url: str | None) -> "Recording":

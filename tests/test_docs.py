@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -127,6 +128,22 @@ batch_size = 2
 """
 
 
+def first_toml(page: str) -> str:
+    """The first TOML file that a page shows."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.partition("```toml\n")[2].partition("```")[0]
+
+
+_ABLATION = """
+kind = "static"
+base = "static.toml"
+output = "runs/grid"
+[grid]
+records = [0.5, 1.0]
+training.steps = [1, 2]
+"""
+
+
 def write_files(folder: Path) -> None:
     """What the commands read."""
     records = [
@@ -178,8 +195,30 @@ def write_files(folder: Path) -> None:
     (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
     (folder / "sparse.toml").write_text(_SPARSE_RUN, encoding="utf-8")
     (folder / "static.toml").write_text(_STATIC_RUN, encoding="utf-8")
+    (folder / "grid.toml").write_text(_ABLATION, encoding="utf-8")
+    (folder / "retrain.toml").write_text(first_toml("retraining.md"), encoding="utf-8")
+    write_clicks(folder)
     record = {"_id": "r1", "name": "Steel", "place": {"country": "Korea"}}
     (folder / "records.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def write_clicks(folder: Path) -> None:
+    """A log of half a day ago: two queries of eight clients; and the salt that hides them."""
+    (folder / "salt.txt").write_text("a salt for the documentation", encoding="utf-8")
+    start = datetime.now(UTC) - timedelta(hours=12)
+    lines: list[dict[str, object]] = []
+    for number in range(16):
+        who = {"query_id": f"asked-{number}", "client_id": f"client {number // 2}"}
+        moment = {"timestamp": (start + timedelta(minutes=number)).isoformat()}
+        query = ("lost card", "send money overseas")[number % 2]
+        shown = (["card", "fee"], ["card", "fee", "code"])[number % 2]
+        asked = {"user_query": query, "query_response_hit_ids": shown}
+        attributes = {"index": "docs", "scores": [1.0, 0.5]}
+        lines.append({**who, **moment, **asked, "query_attributes": attributes})
+        clicked = {"object": {"object_id": shown[number % 2]}}
+        lines.append({**who, **moment, "action_name": "click", "event_attributes": clicked})
+    text = "\n".join(map(json.dumps, lines)) + "\n"
+    (folder / "clicks.jsonl").write_text(text, encoding="utf-8")
 
 
 @pytest.mark.node

@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,3 +131,12 @@ def test_an_empty_corpus_can_be_fitted() -> None:
 
 def _id(encoder: LexicalEncoder, token: str) -> int:
     return int(encoder.vocabulary.tokenizer.whole.token_to_id(token))
+
+
+def test_a_state_keeps_what_is_left_out() -> None:
+    encoder = LexicalEncoder.fit(["a fee for the card", "the card is lost"])
+    pruned = replace(encoder, pruning=Pruning(top_k=1))
+    again = LexicalEncoder.from_state(pruned.state())
+    assert again.identity == pruned.identity != encoder.identity
+    assert [len(v) for v in again.encode_documents(["a fee for the lost card"])] == [1]
+    assert "pruning" not in encoder.state()

@@ -12,7 +12,7 @@ from opensearch_samples import DENSE, SPARSE, TinyDense, TinySparse, encode, pas
 from opensearchpy.exceptions import AuthorizationException
 
 from encoders.base import EncoderIdentity
-from ingest.records import EncodedChunk, Window
+from ingest.records import Chunk, EncodedChunk, Window
 from opensearch.capabilities import detect
 from opensearch.client import connect
 from opensearch.encoder_store import STORE_INDEX, load_state, save_state
@@ -591,3 +591,26 @@ def test_token_ids_up_to_the_limit_of_seismic(client: Any, make) -> None:
     refresh(client, info)
     (hit,) = Built(client, info).hits("wire", QueryEncoders(None, Wide()), mode="sparse")
     assert hit.id == "a"
+
+
+def test_hangul_with_slips_of_the_keyboard_is_stored(
+    client: Any, make: Callable[..., IndexInfo]
+) -> None:
+    """A lone letter in a word, combining marks, mixed scripts: OpenSearch must refuse none."""
+    info = make(dense=None, sparse=None, analyzers={"hangul": "tandem_cjk", "latin": "english"})
+    texts = [
+        "돌ㅇ파형",
+        "한ㅏ글",
+        "ㅋㅋ 좋아요",
+        "가한\u200dㅋ́字",
+        "한漢ㅇ글",
+        "제11조의2",
+        "ab한글3,000원",
+    ]
+    records = [EncodedChunk(Chunk(str(n), 0, t, 0, len(t))) for n, t in enumerate(texts)]
+    assert write_chunks(client, info, records).failures == ()
+    refresh(client, info)
+    for text, wanted in (("돌ㅇ파형", "0"), ("11", "5"), ("원", "6"), ("한글", "6")):
+        body = {"query": {"match": {"text": text}}}
+        hits = client.search(index=info.physical, body=body)["hits"]["hits"]
+        assert wanted in {hit["_source"]["doc_id"] for hit in hits}

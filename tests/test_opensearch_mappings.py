@@ -28,6 +28,18 @@ def test_dense_field_names_its_engine_and_space() -> None:
     }
 
 
+def test_compressed_vectors_are_asked_for_and_remembered() -> None:
+    spec = IndexSpec("docs", dense=DENSE, compression="4x")
+    assert index_body(spec)["mappings"]["properties"]["dense"]["compression_level"] == "4x"
+    assert index_meta(spec)["compression"] == "4x"
+    assert "compression" not in index_meta(IndexSpec("docs", dense=DENSE))
+
+
+def test_compression_is_lucenes() -> None:
+    with pytest.raises(SettingsError, match="--dense-engine lucene"):
+        IndexSpec("docs", dense=DENSE, dense_engine="faiss", compression="4x")
+
+
 @pytest.mark.parametrize("engine", ["lucene", "faiss"])
 def test_the_engine_is_the_one_that_was_asked_for(engine: str) -> None:
     spec = IndexSpec("docs", dense=DENSE, dense_engine=engine)

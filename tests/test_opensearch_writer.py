@@ -11,7 +11,12 @@ from opensearchpy import exceptions as theirs
 from encoders.base import SparseVector
 from ingest.records import EncodedChunk
 from opensearch import writer
-from opensearch.errors import BulkError, ForbiddenError, SearchBackendError
+from opensearch.errors import (
+    BulkError,
+    ForbiddenError,
+    SearchBackendError,
+    WritesBlockedError,
+)
 from opensearch.sink import IndexSink
 from opensearch.writer import (
     delete_surplus_chunks,
@@ -206,6 +211,21 @@ def test_other_failures_of_the_request_are_translated(error) -> None:
 
     with pytest.raises(SearchBackendError, match="writing documents"):
         write_chunks(RecordingClient(answer), INFO, chunks(1))
+
+
+def test_an_index_closed_to_writes_ends_the_run_and_says_how_to_go_on() -> None:
+    blocked = {"type": "cluster_block_exception", "reason": "index [docs-v0-1] blocked"}
+    server = Bulk(lambda *_: (403, blocked))
+    with pytest.raises(WritesBlockedError, match="another version of the index"):
+        write_chunks(RecordingClient(server), INFO, chunks(1))
+
+    def answer(name, /, **_):
+        if name == "mget":
+            return {"docs": [{"_id": "d0#1", "found": True}]}
+        raise theirs.AuthorizationException(403, "cluster_block_exception", {})
+
+    with pytest.raises(WritesBlockedError, match="Start the same command again"):
+        delete_surplus_chunks(RecordingClient(answer), INFO, {"d0": 1})
 
 
 def test_batches_are_cut_by_bytes(monkeypatch) -> None:

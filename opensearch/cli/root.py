@@ -22,6 +22,18 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "search": LazyCommand(
             "opensearch.cli.search:search", "Search an index by words, meaning, or both."
         ),
+        "reindex": LazyCommand(
+            "operations.reindexing.cli:reindex",
+            "Build a new version of an index from its stored texts and swap it in.",
+        ),
+        "rollback": LazyCommand(
+            "operations.reindexing.cli:rollback",
+            "Swap the version before the current one back in.",
+        ),
+        "versions": LazyCommand(
+            "operations.reindexing.cli:versions",
+            "List the versions of an index: current, being built, old.",
+        ),
         "evaluate": LazyCommand(
             "training.cli:evaluate", "Measure every search mode against relevance judgements."
         ),
@@ -45,9 +57,33 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
             "Turn a glossary into triplets for the sparse encoder.",
         ),
         "train": LazyCommand("training.cli:train", "Train encoders on your own data."),
+        "compare": LazyCommand(
+            "training.compare.cli:compare",
+            "Show runs and models side by side: metrics, significance, wins and losses.",
+        ),
+        "ablate": LazyCommand(
+            "training.ablation.cli:ablate",
+            "Train a grid of runs from one file and say which setting matters.",
+        ),
+        "mteb": LazyCommand(
+            "training.mteb.cli:mteb",
+            "Run MTEB tasks with an encoder: public benchmarks, or your own judged set.",
+        ),
         "models": LazyCommand(
             "opensearch.cli.models:models",
             "Run encoders in the cluster: push, list, deploy, delete.",
+        ),
+        "registry": LazyCommand(
+            "operations.registry.cli:registry",
+            "Keep models as versions that never change, and say which one is in production.",
+        ),
+        "retrain": LazyCommand(
+            "operations.retraining.cli:retrain",
+            "Retrain a model as the file JOB says, and put it into production if it is better.",
+        ),
+        "plan": LazyCommand(
+            "operations.planning.cli:plan",
+            "Say what an index of CORPUS would cost before it is built.",
         ),
         "pipelines": LazyCommand(
             "opensearch.cli.pipelines:pipelines",
@@ -56,6 +92,22 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "dashboards": LazyCommand(
             "opensearch.cli.dashboards:dashboards",
             "Bring search quality and ready queries into OpenSearch Dashboards.",
+        ),
+        "feedback": LazyCommand(
+            "operations.feedback.cli:feedback",
+            "Bring queries and clicks in and out, and turn them into training data.",
+        ),
+        "drift": LazyCommand(
+            "operations.feedback.cli:drift",
+            "Compare the queries of a time with those the model was evaluated on.",
+        ),
+        "shadow": LazyCommand(
+            "operations.shadow.cli:shadow",
+            "Ask a candidate the queries of an index, unseen, and compare the answers.",
+        ),
+        "ab": LazyCommand(
+            "operations.experiments.cli:ab",
+            "Compare two versions of an index on live users, and promote the better one.",
         ),
         "encode": LazyCommand("encoders.cli:encode", "Show what the encoders make of a text."),
         "export": LazyCommand(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from encoders.base import DenseEncoder, SparseEncoder
 from encoders.lexical import NAME as LEXICAL
 from encoders.lexical import LexicalEncoder, PieceVocabulary
+from encoders.pruning import NO_PRUNING, Pruning
 from encoders.registry import DEFAULT_DENSE, LoadOptions, load_dense, load_sparse
 from ingest.chunking.chunker import Chunker
 from ingest.chunking.factory import make_chunker
@@ -22,7 +23,7 @@ from opensearch.capabilities import detect
 from opensearch.encoder_store import save_state
 from opensearch.errors import SettingsError
 from opensearch.index_info import IndexInfo, check_encoder, read_index_info
-from opensearch.index_spec import DenseEngine, IndexSpec, SparseField
+from opensearch.index_spec import Compression, DenseEngine, IndexSpec, SparseField
 from opensearch.indices import create_index, index_exists, refresh, set_refresh_interval
 from opensearch.languages import NORI_PLUGIN, analyzer_for, corpus_scripts
 from opensearch.sink import IndexSink
@@ -59,6 +60,7 @@ class BuildJob:
         scripts: Script groups of the corpus; found by looking if empty.
         sparse_field: Where token weights are kept.
         dense_engine: k-NN engine of the vectors.
+        compression: How finely a search compares vectors (see ``IndexSpec``).
         shards: Primary shards of a new index.
         replicas: Copies of each shard.
     """
@@ -74,6 +76,7 @@ class BuildJob:
     scripts: tuple[str, ...] = ()
     sparse_field: SparseField = "rank_features"
     dense_engine: DenseEngine = "lucene"
+    compression: Compression = "1x"
     shards: int = 1
     replicas: int = 0
 
@@ -200,10 +203,19 @@ class _Build:
     def _create(self) -> tuple[IndexInfo, Encoders, int | None]:
         self._events.stage("reading the corpus once for its language and word statistics")
         survey = self._survey()
-        sparse = survey.words if self._job.sparse in (None, LEXICAL) else self._trained_sparse()
-        save_state(self._client, survey.words.identity.fingerprint, LEXICAL, survey.words.state())
+        lexical = self._lexical(survey.words)
+        sparse = lexical if self._job.sparse in (None, LEXICAL) else self._trained_sparse()
+        # BM25's bounds need the words of the corpus whatever the sparse encoder leaves out.
+        kept = {words.identity.fingerprint: words for words in (survey.words, lexical)}
+        for fingerprint, words in kept.items():
+            save_state(self._client, fingerprint, LEXICAL, words.state())
         info = create_index(self._client, self._spec(survey, sparse), self._capabilities)
         return info, Encoders(self._dense, sparse), survey.documents
+
+    def _lexical(self, words: LexicalEncoder) -> LexicalEncoder:
+        """The lexical encoder with the pruning that was asked for, if any."""
+        pruning = Pruning(self._load.top_k, self._load.prune_ratio)
+        return words if pruning == NO_PRUNING else replace(words, pruning=pruning)
 
     def _trained_sparse(self) -> SparseEncoder | None:
         model = self._job.sparse
@@ -241,6 +253,7 @@ class _Build:
             sparse=sparse.identity if sparse else None,
             sparse_field=self._job.sparse_field,
             dense_engine=self._job.dense_engine,
+            compression=self._job.compression,
             shards=self._job.shards,
             replicas=self._job.replicas,
             max_sparse_weight=heaviest_weight(sparse, survey.sample),
