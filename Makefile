@@ -1,4 +1,4 @@
-.PHONY: help install fix lint test test-all test-fast test-secure test-cluster
+.PHONY: help install fix lint test test-code test-docs test-all test-fast test-secure test-cluster
 
 help:  ## Show this help.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -15,8 +15,14 @@ lint:  ## Style, format and types.
 	python -m ruff format --check .
 	python -m mypy
 
-test:  ## All tests but the two slower stages; starts an OpenSearch 3.6 of its own and stops it.
-	python -m pytest -m "not secure and not cluster"
+test:  ## All tests but the two slower stages; each half starts an OpenSearch 3.6 of its own and stops it.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-code test-docs
+
+test-code:  ## The tests of the code.
+	python -m pytest --ignore tests/test_docs.py -m "not secure and not cluster"
+
+test-docs:  ## Every documented command, in order.
+	python -m pytest tests/test_docs.py
 
 test-secure:  ## The live tests again, on OpenSearch 2.19 over TLS as an unprivileged user.
 	TANDEM_TEST_CLUSTER=secure python -m pytest -m "live or secure"

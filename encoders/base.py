@@ -32,6 +32,14 @@ class EncoderIdentity:
     dimension: int
     documents: str | None = None
 
+    @property
+    def stamp(self) -> str:
+        """What is kept with each document: the head of the fingerprint of who encodes documents.
+
+        A model that was tuned on the query side alone leaves the documents of its base as they are.
+        """
+        return (self.documents or self.fingerprint)[:12]
+
     def searches(self, other: "EncoderIdentity") -> bool:
         """Whether this encoder's queries belong to the other's documents."""
         return other.fingerprint == (self.documents or self.fingerprint)

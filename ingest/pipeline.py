@@ -49,11 +49,8 @@ class Encoders:
 
     @property
     def stamp(self) -> str:
-        """Short fingerprints of both, stored with each chunk."""
-        both = (
-            encoder.identity.fingerprint[:12] for encoder in (self.dense, self.sparse) if encoder
-        )
-        return "+".join(both)
+        """Stamps of both, stored with each chunk."""
+        return "+".join(e.identity.stamp for e in (self.dense, self.sparse) if e)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
+from forked_commands import Commands
 
 from opensearch.cli.root import main
 from training.sample_corpus import sample_folder
@@ -72,8 +71,8 @@ def test_pages_name_no_place_of_their_own(page: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder with the files the documentation mentions, and an environment of its own."""
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Path]]:
+    """Commands in a folder with the files the documentation mentions, and their engines' state."""
     from opensearch.local.engine import stop_engine
 
     folder = tmp_path_factory.mktemp("docs")
@@ -85,9 +84,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     hidden = ("TANDEM_OPENSEARCH_URL", "TANDEM_CONFIG")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     environment |= {"TANDEM_STATE": str(state), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    commands = Commands(folder, environment)
     try:
-        yield folder, environment
+        yield commands, state
     finally:
+        commands.close()
         for name in ("default", *EXTRA_ENGINES):
             stop_engine(name, state_root=state)
         shutil.rmtree(state)
@@ -222,27 +223,16 @@ def write_clicks(folder: Path) -> None:
 
 
 @pytest.mark.node
-def test_every_documented_command_runs(sandbox: tuple[Path, dict[str, str]]) -> None:
+def test_every_documented_command_runs(sandbox: tuple[Commands, Path]) -> None:
     from opensearch.local.engine import stop_engine
 
-    folder, environment = sandbox
-    commands = documented()
-    assert len(commands) > 10
+    commands, state = sandbox
+    lines = documented()
+    assert len(lines) > 10
     # The engine is stopped last, whatever page says so.
-    ordered = sorted(commands, key=lambda pair: pair[1].startswith("tandem engine stop"))
+    ordered = sorted(lines, key=lambda pair: pair[1].startswith("tandem engine stop"))
     for (page, line), (following, _) in zip(ordered, [*ordered[1:], ("", "")], strict=True):
-        words = shlex.split(line)[1:]
-        program = "from opensearch.cli.root import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", program, *words],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        done = commands.run(shlex.split(line)[1:])
         assert done.returncode == 0, f"{page}: {line}\n{done.stdout}\n{done.stderr}"
         for name in EXTRA_ENGINES if following != page else ():
-            stop_engine(name, state_root=Path(environment["TANDEM_STATE"]))
+            stop_engine(name, state_root=state)

@@ -247,3 +247,8 @@ def test_an_index_is_added_to_as_it_was_built(
     hits = json.loads(run(node_url, "search", name, "refund of the fee", "--json").stdout)
     assert [hit["id"] for hit in hits] == ["long"]
     assert built[hits[0]["chunk_id"]]["level"] == "fine"
+
+    other = run(node_url, "index", str(corpus), "--index", name, "--chunking", "recursive")
+    assert other.returncode == 2
+    assert "was built with two-level" in other.stderr
+    assert stored(client, name) == built

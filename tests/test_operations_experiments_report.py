@@ -1,5 +1,6 @@
 """From a log to a verdict."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from experiment_samples import START, MemoryLog, click, experiment, query
 
 from operations.experiments.columns import per_user
-from operations.experiments.estimates import difference, ratio
+from operations.experiments.estimates import Estimate, difference, ratio, widened
 from operations.experiments.experiment import Experiment, Look, Phase, from_document
 from operations.experiments.power import Baseline, assumed_baseline, plan_users, power_with
 from operations.experiments.reading import read_before, read_experiment
@@ -264,3 +265,14 @@ def test_what_cannot_be_planned() -> None:
 def test_difference_without_error_tells_nothing() -> None:
     same = ratio(np.ones(3), np.ones(3))
     assert difference(same, same).z == 0.0
+
+
+def test_few_users_widen_the_interval() -> None:
+    # Student's t with 49 degrees of freedom: 97.5 % at 2.0096.
+    assert widened(1.959964, 49) == pytest.approx(2.0096, abs=1e-4)
+    assert widened(1.959964, math.inf) == 1.959964
+    assert 8 < widened(8.0, 1000) < 8.3
+    a, b = Estimate(0.5, 1.0, 900), Estimate(0.6, 1.0, 100)
+    found = difference(a, b)
+    assert 99 < found.freedom < 130
+    assert found.interval(2.0)[0] < found.value - 2.0 * found.error

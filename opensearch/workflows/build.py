@@ -36,6 +36,7 @@ NONE = "none"
 SURVEY_TEXTS = 2000
 DEFAULT_SIZE = UNREAD_SIZE
 DEFAULT_OVERLAP = 50
+TWO_LEVEL = "two-level"
 FLOOR_TEXTS = 128
 FLOOR_QUERY_WORDS = 6
 # Documents become visible now and then while a long run goes on, without a segment per second.
@@ -182,7 +183,21 @@ class _Build:
         options = {**defaults, **stored, **given}
         if job.chunk_overlap is None:
             options["overlap"] = min(options["overlap"], options["size"] // 2)
+        self._refuse_other_levels(options["strategy"])
         return ChunkOptions(**options)
+
+    def _refuse_other_levels(self, strategy: str) -> None:
+        """One level of passages among two would be missed, two among one found twice."""
+        if self._existing is None:
+            return
+        before = self._existing.notes.get("chunking", {}).get("strategy")
+        if (strategy == TWO_LEVEL) == (before == TWO_LEVEL):
+            return
+        msg = (
+            f"The index {self._existing.name!r} was built with {before}; --chunking {strategy} "
+            "makes another number of levels. Leave --chunking out, or build a new index."
+        )
+        raise SettingsError(msg)
 
     def _make_chunker(self) -> Chunker:
         if self._dense is None:

@@ -35,10 +35,12 @@ class Difference:
     Attributes:
         value: The difference.
         error: Its standard error.
+        freedom: Degrees of freedom of that error: it is an estimate from so many users.
     """
 
     value: float
     error: float
+    freedom: float = math.inf
 
     @property
     def z(self) -> float:
@@ -46,8 +48,22 @@ class Difference:
         return self.value / self.error if self.error > 0 else 0.0
 
     def interval(self, bound: float) -> tuple[float, float]:
-        """The difference, give or take so many errors."""
-        return self.value - bound * self.error, self.value + bound * self.error
+        """The difference, give or take so many errors; more of them where these rest on few users.
+
+        Args:
+            bound: In errors that are known; Student's t has it for errors that are estimated.
+        """
+        reach = widened(bound, self.freedom) * self.error
+        return self.value - reach, self.value + reach
+
+
+def widened(bound: float, freedom: float) -> float:
+    """The value of Student's t with the probability of a value of the normal distribution."""
+    from scipy.special import ndtr, stdtrit
+
+    if not math.isfinite(freedom):
+        return bound
+    return float(-stdtrit(freedom, ndtr(-bound)))
 
 
 def ratio(numerators: Floats, denominators: Floats) -> Estimate:
@@ -72,5 +88,9 @@ def ratio(numerators: Floats, denominators: Floats) -> Estimate:
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
-    """B minus A, the arms being independent."""
-    return Difference(b.value - a.value, math.hypot(a.error, b.error))
+    """B minus A, the arms being independent; degrees of freedom after Welch and Satterthwaite."""
+    error = math.hypot(a.error, b.error)
+    if not error > 0:
+        return Difference(b.value - a.value, error)
+    parts = sum(one.error**4 / (one.users - 1) for one in (a, b))
+    return Difference(b.value - a.value, error, error**4 / parts)

@@ -169,7 +169,7 @@ def _rows(
 
 
 def _row(name: str, a: Estimate | None, b: Estimate, bound: float | None) -> MetricRow:
-    found = difference(a, b) if a is not None else Difference(b.value, b.error)
+    found = difference(a, b) if a is not None else Difference(b.value, b.error, b.users - 1)
     interval = found.interval(bound) if bound is not None and found.error > 0 else None
     return MetricRow(name, a, b, found, interval, _better(name, interval))
 

@@ -82,8 +82,8 @@ def _with(some: Encoders, others: Encoders) -> Encoders:
 
 
 def stamp_of(dense: EncoderIdentity | None, sparse: EncoderIdentity | None) -> str:
-    """Short fingerprints of both encoders, as :class:`ingest.pipeline.Encoders` stamps them."""
-    return "+".join(identity.fingerprint[:12] for identity in (dense, sparse) if identity)
+    """Stamps of both encoders, as :class:`ingest.pipeline.Encoders` writes them."""
+    return "+".join(identity.stamp for identity in (dense, sparse) if identity)
 
 
 def plan_legs(client: Any, info: IndexInfo, job: ReindexJob) -> Legs:
