@@ -70,8 +70,8 @@ class Usage:
 def read_use(client: Any) -> ClusterUse:
     """Ask for everything that can name a model; what the user may not ask stays unknown."""
     questions: dict[str, Callable[[], Any]] = {
-        "ingest pipelines": lambda: client.ingest.get_pipeline(),
-        "search pipelines": lambda: _search_pipelines(client),
+        "ingest pipelines": lambda: _pipelines(client, "/_ingest/pipeline"),
+        "search pipelines": lambda: _pipelines(client, "/_search/pipeline"),
         "mappings": lambda: client.indices.get_mapping(index="*", expand_wildcards="all"),
         "index settings": lambda: client.indices.get_settings(
             index="*", flat_settings=True, expand_wildcards="all"
@@ -83,9 +83,9 @@ def read_use(client: Any) -> ClusterUse:
     return ClusterUse(ingest, search, mappings, settings, unknown)
 
 
-def _search_pipelines(client: Any) -> Any:
-    """Without any, older servers answer 404."""
-    answer = client.transport.perform_request("GET", "/_search/pipeline", params={"ignore": 404})
+def _pipelines(client: Any, path: str) -> Any:
+    """Where there is none the server answers 404, some versions with an error and some without."""
+    answer = client.transport.perform_request("GET", path, params={"ignore": 404})
     return {} if "error" in answer else answer
 
 
