@@ -465,7 +465,8 @@ same looks would have led to with an ordinary test.
 
 {table}
 Largest distance between promised and found power: {distance:.1f} points.
-Highest rate of differences that do not exist: {highest:.1f} %.
+Differences that do not exist: found in {pooled:.1f} % of all experiments without one, in {highest:.1f} % of
+those of the highest row.
 
 Users come with one or more sessions of some queries; they differ in how readily they click, and
 look at a position the less the lower it stands. Arm B reorders arm A's results: at random for no
@@ -516,6 +517,9 @@ def page_of(results: list[Result], options: argparse.Namespace, seconds: float) 
         table=_HEAD + "".join(result.row() + "\n" for result in results),
         distance=max(100 * abs(result.found - result.estimate) for result in with_effect),
         highest=max(100 * result.found for result in without),
+        pooled=100
+        * sum(result.found * result.outcome.repeats for result in without)
+        / sum(result.outcome.repeats for result in without),
         planned=", ".join(f"{m} at {100 * s:g} %: {e:g}" for m, e, s in planned),
         seconds=seconds,
         machine=platform.machine(),

@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "live: uses the fixture node_url, and must pass on every supported cluster",
         "secure: starts OpenSearch 2.19.1 with TLS and users",
         "cluster: starts three nodes",
+        "operations: jobs that may do more than the users of docs/roles",
     ):
         config.addinivalue_line("markers", line)
 

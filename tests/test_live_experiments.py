@@ -22,6 +22,8 @@ from operations.feedback.privacy import SALT_VARIABLE
 from operations.feedback.ubi import UbiLog
 from operations.feedback.ubi_mappings import EVENTS_INDEX, QUERIES_INDEX
 
+pytestmark = pytest.mark.operations
+
 RECORDS = [
     {"_id": "fee", "title": "Transfer fees", "text": "A transfer abroad costs 25,000 won."},
     {"_id": "card", "title": "Lost card", "text": "Report a lost card in the app at once."},

@@ -23,7 +23,7 @@ from operations.feedback.ubi_mappings import EVENTS_INDEX, QUERIES_INDEX
 from operations.feedback.windows import parse_window
 from training.data.readers import read_records
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.operations]
 
 INDEX, CANDIDATE = "test-feedback", "test-feedback-other"
 SINCE, UNTIL = "2001-01-01", "2001-02-01"

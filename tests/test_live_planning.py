@@ -22,7 +22,7 @@ from operations.planning.sampling import sample_documents
 from operations.planning.sizing import disk, total
 from operations.planning.workload import Models, corpora
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.operations]
 
 WORDS = Path(__file__).read_text(encoding="utf-8").replace("_", " ").split()
 

@@ -25,6 +25,8 @@ from opensearch.workflows.query_encoders import open_searcher
 from operations.retraining.job import load_job
 from operations.retraining.plan import make_plan
 
+pytestmark = pytest.mark.operations
+
 INDEX, KILLED = "docs-retrained", "docs-killed"
 LOAD = LoadOptions(runtime="torch")
 PAUSE_S = 0.05
