@@ -465,8 +465,8 @@ same looks would have led to with an ordinary test.
 
 {table}
 Largest distance between promised and found power: {distance:.1f} points.
-Differences that do not exist: found in {pooled:.1f} % of all experiments without one, in {highest:.1f} % of
-those of the highest row.
+Differences that do not exist: found in {pooled:.1f} % of all experiments without one, in
+{highest:.1f} % of those of the highest row.
 
 Users come with one or more sessions of some queries; they differ in how readily they click, and
 look at a position the less the lower it stands. Arm B reorders arm A's results: at random for no
@@ -488,7 +488,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="Write the page here instead of printing it.")
     parser.add_argument("--nulls", type=int, default=3000, help="Repeats without a difference.")
-    parser.add_argument("--repeats", type=int, default=1000, help="Repeats with one, per size.")
+    parser.add_argument("--repeats", type=int, default=600, help="Repeats with one, per size.")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
     began = time.process_time()
@@ -513,7 +513,7 @@ def page_of(results: list[Result], options: argparse.Namespace, seconds: float) 
     planned = sorted({(r.case.method, r.case.minimum_effect, r.case.share) for r in results})
     return _PAGE.format(
         repeats=sum(result.outcome.repeats for result in results),
-        command=f"{command} --nulls {options.nulls} --repeats {options.repeats}",
+        command=f"{command} --repeats {options.repeats} --seed {options.seed}",
         table=_HEAD + "".join(result.row() + "\n" for result in results),
         distance=max(100 * abs(result.found - result.estimate) for result in with_effect),
         highest=max(100 * result.found for result in without),

@@ -21,6 +21,7 @@ from operations.feedback.events import UserEvent
 from operations.feedback.privacy import SALT_VARIABLE
 from operations.feedback.ubi import UbiLog
 from operations.feedback.ubi_mappings import EVENTS_INDEX, QUERIES_INDEX
+from operations.reindexing.retention import arms
 
 pytestmark = pytest.mark.operations
 
@@ -123,6 +124,9 @@ def test_an_experiment_from_start_to_promotion(site: Site, monkeypatch: pytest.M
     assert report["verdict"] == "keep running"
     assert report["looks"] == 1
     assert site.tandem("ab", "report", site.name)["looks"] == 1
+    assert arms(site.client, site.name) == {a, b}
+    refusal = site.tandem("versions", site.name, "--drop", b, code=1)
+    assert "is an arm of a running experiment" in refusal
     power = site.tandem("ab", "power", site.name, "--minimum-effect", "10%")
     assert power["baseline"].startswith("the log")
     site.tandem("ab", "promote", site.name)

@@ -1,11 +1,14 @@
 """Old versions: which ones stay, and how others go."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from opensearch.errors import ForbiddenError
 from opensearch.index_info import IndexInfo
 from opensearch.indices import delete_index
 from opensearch.translation import translated
+from operations.experiments.store import ExperimentStore
 from operations.reindexing.catalogue import (
     IndexVersion,
     current_physical,
@@ -18,6 +21,8 @@ from operations.reindexing.patience import Patience
 from operations.reindexing.state import BuildState
 from operations.reindexing.swapping import other_aliases, unblock_writes
 from operations.reindexing.target import CARRY_NOTE
+
+logger = logging.getLogger(__name__)
 
 
 def surplus_versions(versions: Sequence[IndexVersion], keep: int) -> list[IndexVersion]:
@@ -46,7 +51,10 @@ def prune_now(client: Any, name: str, keep: int) -> list[str]:
 
 
 def prune(client: Any, name: str, keep: int) -> list[str]:
-    """Delete old versions beyond the newest ``keep``; those with an alias of their own stay.
+    """Delete old versions beyond the newest ``keep``.
+
+    Those with an alias of their own stay, and the arms of a running experiment. Where the user may
+    not read the experiments, everything stays.
 
     Returns:
         The physical indices that were deleted.
@@ -55,20 +63,32 @@ def prune(client: Any, name: str, keep: int) -> list[str]:
         IndexNotFoundError: There is no such index.
     """
     infos = version_infos(client, name)
+    try:
+        compared = arms(client, name)
+    except ForbiddenError as error:
+        logger.warning("no old version of %s is deleted: %s", name, error)
+        return []
     deleted = []
     for version in surplus_versions(index_versions(client, name), keep):
         info = infos[version.physical]
-        if not other_aliases(client, info):
+        if version.physical not in compared and not other_aliases(client, info):
             delete_index(client, info)
             deleted.append(version.physical)
     return deleted
+
+
+def arms(client: Any, name: str) -> set[str]:
+    """Physical indices that a running experiment compares."""
+    running = ExperimentStore(client).running(name)
+    return {running.a.physical, running.b.physical} if running else set()
 
 
 def drop(client: Any, name: str, physical: str) -> str:
     """Delete one version: a build that was given up, or an old one.
 
     Raises:
-        ReindexError: It is the current one, no version of that name, or a job works on it.
+        ReindexError: It is the current one, an arm of a running experiment, no version of that
+            name, or a job works on it.
     """
     with JobLock(client, name, "drop of a version"):
         infos = version_infos(client, name)
@@ -80,6 +100,12 @@ def drop(client: Any, name: str, physical: str) -> str:
             msg = (
                 f"{physical!r} is the current version of {name!r}. Swap another one in first "
                 f"(`tandem rollback {name} --to VERSION`)."
+            )
+            raise ReindexError(msg)
+        if physical in arms(client, name):
+            msg = (
+                f"{physical!r} is an arm of a running experiment. End that first "
+                f"(`tandem ab stop {name}`, or `tandem ab promote {name}`)."
             )
             raise ReindexError(msg)
         _refuse_while_carried(infos[current] if current else None, physical)
