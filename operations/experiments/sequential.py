@@ -32,7 +32,7 @@ CLOSEST = 0.01
 _NODES = 100
 # The part of the error that looks may use up. The rest is for what the theory leaves out: means of
 # few users are not quite normal, and the error of a difference is itself an estimate.
-_USABLE = 0.9
+_USABLE = 0.8
 
 
 def spent(fraction: float, alpha: float) -> float:
