@@ -80,7 +80,9 @@ def markdown_report(outcome: Outcome, moves: Sequence[Moves]) -> str:
 
 def title(outcome: Outcome) -> str:
     """What was compared."""
-    return f"{', '.join(s.label for s in outcome.systems)} on {len(outcome.sets)} sets"
+    names = ", ".join(s.label for s in outcome.systems)
+    count = len(outcome.sets)
+    return f"{names} on {count} set{'s' if count > 1 else ''}"
 
 
 def legend(outcome: Outcome) -> str:
