@@ -75,10 +75,13 @@ def test_without_expansion_it_is_bm25_over_pieces(
 
 def test_expansion_adds_whole_words_that_the_document_does_not_hold(folder: Path) -> None:
     encoder = _load(folder)
-    vector = encoder.encode_documents([ENGLISH[0]])[0]
     words = set(read_prior(folder).tensors["words"].tolist())
-    own = set(encoder.encode_queries([ENGLISH[0]])[0].ids.tolist())
-    added = set(vector.ids.tolist()) - own
+    added: set[int] = set()
+    # Which documents have room for more depends on pieces that differ from process to process.
+    for text in DOCUMENTS:
+        (vector,) = encoder.encode_documents([text])
+        (own,) = encoder.encode_queries([text])
+        added |= set(vector.ids.tolist()) - set(own.ids.tolist())
     assert added
     assert added <= words
 

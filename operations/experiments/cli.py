@@ -119,7 +119,12 @@ _PLAN: tuple[Callable[[Any], Any], ...] = (
 
 @click.group()
 def ab() -> None:
-    """Compare two versions of an index on live users, and promote the better one."""
+    """Compare two versions of an index on live users, and promote the better one.
+
+    \b
+    Example:
+      tandem ab start docs --b 1.1.0 --share 10%
+    """
 
 
 @ab.command()

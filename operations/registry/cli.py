@@ -56,8 +56,16 @@ def registry() -> None:
     metavar="ROLE=PATH",
     help="Training or evaluation data; only its SHA-256 is kept. Repeatable.",
 )
-@click.option("--metrics", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--parity", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--metrics",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What was measured, as JSON.",
+)
+@click.option(
+    "--parity",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="How far the exports are from the model, as JSON.",
+)
 @click.option("--notes", default="", help="Why this version exists.")
 @click.option("--author", envvar="TANDEM_AUTHOR", show_envvar=True, help="Who publishes.")
 @click.option("--version", "number", help="Its number. Default: the highest one, raised.")
@@ -143,6 +151,7 @@ def list_command(name: str | None, place: str | None, as_json: bool) -> None:
     type=click.Choice(["text", "markdown", "html", "json"]),
     default="text",
     show_default=True,
+    help="Form of the audit document.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a file.")
 @registry_option
