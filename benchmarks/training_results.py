@@ -4,13 +4,15 @@
         --sparse runs/sparse/sparse.json --static runs/static/table.json \
         --hybrid runs/hybrid.json runs/hybrid-korean.json
 
-Figures of parts that are not given are kept from docs/training-results.json.
+Figures of parts that are not given are kept from docs/training-results.json. The folder of a dense
+or sparse run stands for its dev and floor sets.
 """
 
 import argparse
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,51 @@ def main() -> None:
     figures = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
     for part in PARTS:
         if options[part]:
-            figures[part] = [compact(part, row) for path in options[part] for row in rows_of(path)]
+            found = (row for path in options[part] for row in rows_of(part, path))
+            figures[part] = [compact(part, row) for row in found]
     FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
     PAGE_FILE.write_text(render(figures))
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a figures file."""
+def rows_of(part: str, path: Path) -> list[dict[str, Any]]:
+    """The rows of a figures file, or of a run's folder."""
+    if path.is_dir():
+        return list(RUNS[part](path))
     found = json.loads(path.read_text())
     return list(found["sets"] if isinstance(found, dict) else found)
+
+
+def dense_run(folder: Path) -> Iterator[dict[str, Any]]:
+    """Dev and floor sets of a dense run, as it measured them."""
+    config = tomllib.loads((folder / "config.toml").read_text())
+    result = json.loads((folder / "result.json").read_text())
+    training = config["training"]
+    run = f"{training['steps']} steps of {training['batch_size']}, share {result['merge']['scale']}"
+    for row in result["sets"]:
+        name = labelled(row["set"], [*config["data"]["dev"], *config["data"]["floor"]])
+        yield {**row, "set": name, "seed": training["seed"], "run": run}
+
+
+def sparse_run(folder: Path) -> Iterator[dict[str, Any]]:
+    """Dev sets of a sparse run, as it measured them."""
+    config = tomllib.loads((folder / "config.toml").read_text())
+    result = json.loads((folder / "result.json").read_text())
+    for name, after in result["after"]["dev"].items():
+        sides = {"untrained": result["before"]["dev"][name], "trained": after}
+        measured = {s: {**v, "ndcg": v["metrics"][METRIC]} for s, v in sides.items()}
+        label = labelled(name, config["data"]["dev"])
+        yield {"set": label, "queries": None, "bm25": None, **measured}
+
+
+RUNS = {"dense": dense_run, "sparse": sparse_run}
+
+
+def labelled(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """A set's name, and how far its corpus was drawn down."""
+    (entry,) = (e for e in entries if name == f"{Path(e['path']).name}/{e.get('split', 'test')}")
+    drawn = ((entry.get(f"max_{what}"), what) for what in ("documents", "queries"))
+    limits = ", ".join(f"{count} {what}" for count, what in drawn if count)
+    return f"{name} ({limits})" if limits else name
 
 
 def compact(part: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +87,8 @@ def compact(part: str, row: Mapping[str, Any]) -> dict[str, Any]:
         kept = ("ndcg", "document_dims", "max_document_dims", "query_dims", "flops")
         sides = {s: {k: row[s][k] for k in kept} for s in ("untrained", "trained")}
         return {**{k: row[k] for k in ("set", "queries", "bm25")}, **sides}
-    kept = {k: row[k] for k in ("seed", "set", "role", "leg", "untrained", "entries") if k in row}
+    wanted = ("seed", "set", "role", "leg", "untrained", "entries", "run")
+    kept = {k: row[k] for k in wanted if k in row}
     p = row["comparison"]["p_holm"]
     return {**kept, "base": row["base"][METRIC], "tuned": row["tuned"][METRIC], "p": p}
 
@@ -63,11 +102,16 @@ def render(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def dense(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Base against tuned, mean over the seeds."""
-    lines = [DENSE, "| set | part | seeds | untuned | tuned | change | p |", "| --- " * 7 + "|"]
+    lines = [
+        DENSE,
+        "| set | part | run | seeds | untuned | tuned | change | p |",
+        "| --- " * 8 + "|",
+    ]
     for key, found in grouped(rows, ("set", "role")):
         base, tuned = found[0]["base"], [row["tuned"] for row in found]
         lines.append(
-            f"| {key[0]} | {key[1]} | {len(found)} | {base:.3f} | {spread(tuned)} "
+            f"| {key[0]} | {key[1]} | {found[0].get('run', '–')} | {len(found)} | {base:.3f} "
+            f"| {spread(tuned)} "
             f"| {change(tuned, base)} | {worst(found)} |"
         )
     return lines
@@ -77,16 +121,18 @@ def sparse(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """BM25, untrained, trained."""
     lines = [
         SPARSE,
-        "| set | queries | BM25 | untrained | trained | against BM25 | entries (longest) | FLOPS |",
-        "| --- " * 8 + "|",
+        "| set | queries | BM25 | untrained | trained | change | against BM25 "
+        "| entries (longest) | FLOPS |",
+        "| --- " * 9 + "|",
     ]
     for (name,), found in grouped(rows, ("set",)):
         bm25, trained = found[0]["bm25"], [row["trained"]["ndcg"] for row in found]
         last = found[-1]["trained"]
         against = "–" if bm25 is None else change(trained, bm25)
         lines.append(
-            f"| {name} | {found[0]['queries']} | {'–' if bm25 is None else f'{bm25:.3f}'} "
-            f"| {found[0]['untrained']['ndcg']:.3f} | {spread(trained)} | {against} "
+            f"| {name} | {found[0]['queries'] or '–'} | {'–' if bm25 is None else f'{bm25:.3f}'} "
+            f"| {found[0]['untrained']['ndcg']:.3f} | {spread(trained)} "
+            f"| {change(trained, found[0]['untrained']['ndcg'])} | {against} "
             f"| {last['document_dims']:.0f} ({last['max_document_dims']}) | {last['flops']:.2f} |"
         )
     return lines
@@ -167,15 +213,17 @@ INTRODUCTION = """# What training gains
 
 Made by `python benchmarks/training_results.py` from what the benchmarks named below wrote; no
 figure is typed in by hand. NDCG@10, exact search over the whole corpus unless a line says
-otherwise. p: paired randomisation test over queries, Holm-corrected where several are compared, the
-largest over the seeds. Sets that lose are shown like those that gain.
+otherwise; in brackets how far a set was drawn down (relevant documents always stay, so figures are
+higher than on the whole set). p: paired randomisation test over queries, Holm-corrected where
+several are compared, the largest over the seeds. Sets that lose are shown like those that gain.
+What is not in a table has not been measured yet: whole test sets, several seeds, Korean, hybrid.
 
 """
 DENSE = """## Dense: LoRA on the embedded MiniLM
 
 `python benchmarks/train_dense.py DATA --records RECORDS --output runs/dense
---config benchmarks/configs/dense-minilm.toml`. One model for all sets; *floor* sets were not
-trained on.
+--config benchmarks/configs/dense-minilm-short.toml`. One model for all sets. *share*: how much of
+the change is taken, chosen on dev sets and on the floor; en_cranfield was not trained on.
 """
 SPARSE = """## Sparse: SPLADE with a lexical prior on the embedded MiniLM
 
