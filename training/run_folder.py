@@ -1,9 +1,6 @@
 """The folder of a training run: what is where, written so that a kill leaves nothing half done."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
-
-LEFTOVER = ".unfinished-"
+from training.whole_files import remove_leftovers, whole_file, whole_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +77,7 @@ class RunFolder:
             raise TrainingError(msg)
         with disk_faults(self.root):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            for leftover in self.root.rglob(f"{LEFTOVER}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            remove_leftovers(self.root)
 
     def append_log(self, entry: Mapping[str, Any]) -> None:
         """Add one line to the log.
@@ -152,17 +147,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         TrainingError: The disk refuses; the old file is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f"{LEFTOVER}{path.name}")
-    with disk_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with disk_faults(path), whole_file(path) as part:
+        part.write_bytes(data)
 
 
 @contextmanager
@@ -172,22 +158,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Raises:
         TrainingError: The disk refuses; ``target`` is as it was.
     """
-    with disk_faults(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=LEFTOVER, dir=target.parent))
-    try:
-        yield new
-        with disk_faults(target):
-            new.chmod(0o755)  # a temporary folder is for its owner only; a model is not
-            if target.exists():
-                old = Path(tempfile.mkdtemp(prefix=LEFTOVER, dir=target.parent)) / "old"
-                target.replace(old)
-                new.replace(target)
-                shutil.rmtree(old.parent)
-            else:
-                new.replace(target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with disk_faults(target), whole_folder(target) as folder:
+        yield folder
 
 
 @contextmanager

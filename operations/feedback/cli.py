@@ -558,7 +558,7 @@ def _show_drift(report: Any, output: Path | None, as_json: bool) -> None:
     import json
 
     from operations.feedback.drift_markdown import as_markdown
-    from operations.feedback.log_files import whole_file
+    from operations.feedback.whole_files import whole_file
 
     values = report.as_dict()
     if output is not None:

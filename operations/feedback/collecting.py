@@ -14,12 +14,12 @@ from ingest.masking import mask_text
 from operations.feedback.errors import NoEvidenceError
 from operations.feedback.evaluation_set import write_corpus, write_judgements
 from operations.feedback.evidence import Evidence, EvidenceOptions, QueryEvidence, gather
-from operations.feedback.log_files import LogSource, whole_file
+from operations.feedback.log_files import LogSource
 from operations.feedback.propensity import PositionBias, position_bias
 from operations.feedback.relevance import Relevance, RelevanceModel, RelevanceOptions
 from operations.feedback.splitting import HashSplit, TimeSplit
 from operations.feedback.stored_texts import StoredText, TextSource, Wanted
-from operations.feedback.whole_folder import whole_folder
+from operations.feedback.whole_files import whole_file, whole_folder
 from operations.feedback.windows import Window
 from training.data.records import TrainingRecord, write_records
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ingest.masking import mask_text
 from operations.feedback.evidence import QueryEvidence
-from operations.feedback.log_files import whole_file
 from operations.feedback.relevance import Relevance
 from operations.feedback.stored_texts import StoredText
+from operations.feedback.whole_files import whole_file
 
 SPLIT = "test"
 

@@ -1,18 +1,17 @@
 """Logs as JSON lines: one query or action per line, in the form of the UBI documents."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from ingest.readers.lines import Line, bounded_lines, display_name, open_bytes
 from operations.feedback.errors import FeedbackError, LineFault
 from operations.feedback.events import LogEvent, QueryEvent, UserEvent
 from operations.feedback.ubi_documents import document, parse_document
+from operations.feedback.whole_files import whole_file
 from operations.feedback.windows import Window
 
 MAX_LINE_BYTES = 2**20
@@ -133,28 +132,6 @@ def write_log(events: Iterable[LogEvent], path: Path) -> int:
             file.write(json.dumps(document(event), ensure_ascii=False) + "\n")
             count += 1
     return count
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """A text file that takes its name only once it is complete and on the disk.
-
-    Raises:
-        FeedbackError: It cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}"
-        raise FeedbackError(msg) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _refuse(path: Path) -> OnFault:

@@ -1,7 +1,6 @@
 """What this machine and its cluster need for one unit of work, measured once and kept."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from encoders.cache import cache_folder
 from operations.planning.errors import PlanningError
+from training.whole_files import whole_file
 
 SCHEMA = 1
 
@@ -85,20 +85,13 @@ def write_constants(constants: Constants, path: Path | None = None) -> Path:
         PlanningError: The disk refuses.
     """
     path = path or constants_file()
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps({"schema": SCHEMA, **asdict(constants)}, ensure_ascii=False, indent=2)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with whole_file(path) as part:
+            part.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         msg = f"{path} cannot be written: {error.strerror or error}"
         raise PlanningError(msg) from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +20,7 @@ from encoders.registry import load_dense, load_sparse, read_model
 from encoders.service_address import is_service
 from training.compare.systems import System
 from training.dev_sets import DevSet
+from training.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,8 @@ class SystemEncoder:
         if path is None:
             return
         try:
-            _write(path, arrays)
+            with whole_file(path) as part, part.open("wb") as file:
+                np.savez(file, **arrays)
         except OSError as error:  # a full disk costs time at the next comparison, not this one
             logger.warning("vectors could not be kept in %s: %s", path, error.strerror or error)
 
@@ -168,18 +168,6 @@ def _unpacked(arrays: dict[str, Any]) -> list[SparseVector]:
     starts = arrays["starts"].tolist()
     ids, weights = arrays["ids"], arrays["weights"]
     return [SparseVector(ids[start:end], weights[start:end]) for start, end in pairwise(starts)]
-
-
-def _write(path: Path, arrays: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

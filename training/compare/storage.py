@@ -11,7 +11,8 @@ from training.compare.outcome import Outcome
 from training.compare.report import markdown_report
 from training.compare.report_html import plot_names, render_html
 from training.evaluation.runs import save_trec
-from training.run_folder import LEFTOVER, disk_faults, write_atomically
+from training.run_folder import disk_faults, write_atomically
+from training.whole_files import whole_file
 
 
 def save_comparison(outcome: Outcome, moves: Sequence[Moves], folder: Path) -> None:
@@ -29,10 +30,8 @@ def save_comparison(outcome: Outcome, moves: Sequence[Moves], folder: Path) -> N
     for entry in outcome.sets:
         for label, found in entry.measured.items():
             name = file_name(f"run.{entry.name}.{label}.trec")
-            part = folder / f"{LEFTOVER}{name}"
-            with disk_faults(folder / name):
+            with disk_faults(folder / name), whole_file(folder / name) as part:
                 save_trec(found.run, part, tag=f"tandem-{label}")
-                part.replace(folder / name)
     write_atomically(folder / "report.md", markdown_report(outcome, moves))
     write_atomically(folder / "report.html", render_html(outcome, moves, drawn))
     values = json.dumps(as_json(outcome, moves), ensure_ascii=False, indent=2)

@@ -1,11 +1,12 @@
 """What every trainer learns from: a query, texts that answer it, texts that do not."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from training.whole_files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,9 @@ def write_records(records: Iterable[TrainingRecord], path: Path) -> int:
     Returns:
         How many were written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for record in records:
-                file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
+            count += 1
     return count

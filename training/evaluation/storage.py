@@ -1,9 +1,7 @@
 """Saves a report: JSON, HTML, results per query, and a TREC run file per mode."""
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from training.errors import EvaluationError
 from training.evaluation.report import Report
 from training.evaluation.report_html import render_html
 from training.evaluation.runs import save_trec
+from training.whole_files import whole_file
 
 HITS_PER_QUERY = 10
 
@@ -82,16 +81,8 @@ def _save_runs(report: Report, folder: Path) -> list[Path]:
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> Path:
-    # In the same folder, so that the rename stays within one file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        write(part)
     return path
 
 

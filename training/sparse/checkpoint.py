@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.checkpoints import check, last_whole, seal
-from training.run_folder import RunFolder, disk_faults, replacing_folder
+from training.run_folder import RunFolder, replacing_folder
 
 _STATE = "state.pt"
 
@@ -50,7 +50,7 @@ def save_checkpoint(
     import torch
 
     target = run.checkpoints / f"checkpoint-{progress.step}"
-    with replacing_folder(target) as folder, disk_faults(target):
+    with replacing_folder(target) as folder:
         try:
             torch.save({**state, "progress": vars(progress)}, folder / _STATE)
             seal(folder)
