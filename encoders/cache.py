@@ -16,7 +16,11 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "tandem"
 
 
-def build_once(target: Path, build: Callable[[Path], None]) -> Path:
+def build_once(
+    target: Path,
+    build: Callable[[Path], None],
+    is_whole: Callable[[Path], bool] = Path.is_dir,
+) -> Path:
     """Let ``build`` fill a folder, unless an earlier call already has.
 
     Of several processes one builds and the others wait for it. A build that fails leaves nothing.
@@ -24,14 +28,15 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
     Args:
         target: The folder to have in the end.
         build: Fills the empty folder it is given.
+        is_whole: Whether the folder is there and can be used; else it is built anew.
     """
-    if target.is_dir():
+    if is_whole(target):
         return target
     from filelock import FileLock
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(target.name + ".lock")):
-        if not target.is_dir():
+        if not is_whole(target):
             _build(target, build)
     return target
 
@@ -41,6 +46,8 @@ def _build(target: Path, build: Callable[[Path], None]) -> None:
     try:
         build(scratch)
         scratch.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -50,3 +50,18 @@ def test_a_failed_build_leaves_nothing_and_the_next_may_succeed(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.lock"]
     build_once(tmp_path / "a", lambda folder: None)
     assert (tmp_path / "a").is_dir()
+
+
+def test_a_damaged_folder_is_built_anew(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "model").write_text("whole")
+
+    def is_whole(folder: Path) -> bool:
+        return folder.is_dir() and (folder / "model").read_text() == "whole"
+
+    folder = build_once(tmp_path / "a", build, is_whole)
+    (folder / "model").write_text("damaged")
+    (folder / "stray").write_text("")
+    build_once(folder, build, is_whole)
+    assert [path.name for path in folder.iterdir()] == ["model"]
+    assert (folder / "model").read_text() == "whole"

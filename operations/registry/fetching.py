@@ -1,12 +1,10 @@
 """A version's files on this machine, every byte checked."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoders.cache import cache_folder
-from operations.registry.errors import TamperedError
+from encoders.cache import build_once, cache_folder
+from operations.registry.errors import RegistryError, TamperedError
 from operations.registry.manifest import Manifest, ModelEntry
 from operations.registry.packing import file_entry
 from operations.registry.store import Store
@@ -49,47 +47,37 @@ def fetch_version(store: Store, folder: str, manifest: Manifest, own: str) -> Fe
         _refuse(manifest, faults)
         return _fetched(manifest, store.folder.resolve() / folder)
     target = cache_folder() / "registry" / manifest.name / manifest.digest
-    return _fetched(manifest, _cached(store, folder, manifest, target))
-
-
-def _cached(store: Store, folder: str, manifest: Manifest, target: Path) -> Path:
-    from filelock import FileLock
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f"{target.name}.lock")):
-        if target.is_dir() and not _is_whole(target, manifest):
-            shutil.rmtree(target)
-        if not target.is_dir():
-            _download(store, folder, manifest, target)
-    return target
+    build_once(
+        target,
+        lambda scratch: _download(store, folder, manifest, scratch),
+        lambda copy: _is_whole(copy, manifest),
+    )
+    return _fetched(manifest, target)
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    if set(files) != set(manifest.files):
+    try:
+        files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+        return set(files) == set(manifest.files) and all(
+            file_entry(files[path]) == entry for path, entry in manifest.files.items()
+        )
+    except (OSError, RegistryError):  # another process replaces a damaged copy
         return False
-    return all(file_entry(files[path]) == entry for path, entry in manifest.files.items())
 
 
 def _download(store: Store, folder: str, manifest: Manifest, target: Path) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=target.parent))
-    try:
-        faults = []
-        for path, entry in manifest.files.items():
-            place = scratch / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                arrived = store.download(f"{folder}/{path}", place)
-            except FileNotFoundError:
-                faults.append(f"{path}: missing")
-                continue
-            if arrived != entry:
-                faults.append(f"{path}: changed")
-        _refuse(manifest, faults)
-        scratch.chmod(0o755)  # a temporary folder is for its owner only; a model is not
-        scratch.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    faults = []
+    for path, entry in manifest.files.items():
+        place = target / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            arrived = store.download(f"{folder}/{path}", place)
+        except FileNotFoundError:
+            faults.append(f"{path}: missing")
+            continue
+        if arrived != entry:
+            faults.append(f"{path}: changed")
+    _refuse(manifest, faults)
 
 
 def _refuse(manifest: Manifest, faults: list[str]) -> None:
