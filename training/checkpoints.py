@@ -8,7 +8,6 @@ from training.errors import TrainingError
 from training.run_folder import RunFolder, write_atomically
 
 SEAL = "complete.json"
-_BLOCK = 2**20
 
 
 class CheckpointError(TrainingError):
@@ -68,11 +67,8 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _differs(path: Path, digest: str) -> bool:

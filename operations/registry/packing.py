@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from operations.registry.manifest import DataEntry, FileEntry, ModelEntry
 
 EXPORTS = "exports"
 CONFIGURATION = "configuration"
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,12 @@ def pack(draft: Draft) -> Packed:
 
 def file_entry(path: Path) -> FileEntry:
     """Digest and size of a file, read block by block."""
-    digest, size = sha256(), 0
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
+            return FileEntry(file_digest(file, "sha256").hexdigest(), file.tell())
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
         raise RegistryError(msg) from error
-    return FileEntry(digest.hexdigest(), size)
 
 
 def data_entry(role: str, path: Path) -> DataEntry:

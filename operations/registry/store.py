@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -110,19 +110,18 @@ class Store:
         Returns:
             What arrived.
         """
-        digest, size = sha256(), 0
         with target.open("wb") as file:
-            for block in self._blocks(path):
-                digest.update(block)
-                size += file.write(block)
-        return FileEntry(digest.hexdigest(), size)
+            return self._hand_over(path, file.write)
 
     def fingerprint(self, path: str) -> FileEntry:
         """Digest and size of a file."""
+        return self._hand_over(path, len)
+
+    def _hand_over(self, path: str, take: Callable[[bytes], int]) -> FileEntry:
         digest, size = sha256(), 0
         for block in self._blocks(path):
             digest.update(block)
-            size += len(block)
+            size += take(block)
         return FileEntry(digest.hexdigest(), size)
 
     def _blocks(self, path: str) -> Iterator[bytes]:

@@ -8,8 +8,6 @@ from typing import Any
 
 from operations.retraining.errors import RetrainingError
 
-_BLOCK = 1 << 20
-
 
 def digest_of(value: Any) -> str:
     """Digest of a JSON-ready value; the order of keys does not matter."""
@@ -23,15 +21,12 @@ def file_digest(path: Path) -> str:
     Raises:
         RetrainingError: It cannot be read.
     """
-    found = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                found.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
         raise RetrainingError(msg) from error
-    return found.hexdigest()
 
 
 def path_digest(path: Path) -> str:
