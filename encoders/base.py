@@ -170,6 +170,11 @@ class Reranker(Protocol):
         ...
 
 
+def stamp_of(*identities: EncoderIdentity | None) -> str:
+    """What each document keeps of the encoders that made it; an absent encoder leaves no trace."""
+    return "+".join(identity.stamp for identity in identities if identity)
+
+
 def named_weights(encoder: SparseEncoder, vector: SparseVector) -> dict[str, float]:
     """A sparse vector as ``{token: weight}``, heaviest first."""
     order = np.argsort(-vector.weights, kind="stable")

@@ -16,6 +16,7 @@ from encoders.base import (
     SparseEncoder,
     SparseVector,
     named_weights,
+    stamp_of,
 )
 from ingest.background import background
 from ingest.records import Chunk, Document, EncodedChunk, Reject, Window
@@ -50,7 +51,7 @@ class Encoders:
     @property
     def stamp(self) -> str:
         """Stamps of both, stored with each chunk."""
-        return "+".join(e.identity.stamp for e in (self.dense, self.sparse) if e)
+        return stamp_of(*(e.identity for e in (self.dense, self.sparse) if e))
 
 
 @dataclass(frozen=True, slots=True)

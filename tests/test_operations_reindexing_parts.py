@@ -13,6 +13,7 @@ from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import SSLError, TransportError
 from reindexing_samples import LOADERS, DenseVersion, SparseVersion
 
+from encoders.base import stamp_of
 from encoders.options import LoadOptions
 from ingest.pipeline import Encoders
 from opensearch.errors import ClusterUnreachableError, SearchBackendError
@@ -25,7 +26,7 @@ from operations.reindexing.catalogue import IndexVersion
 from operations.reindexing.copying import Copier, Pace, as_chunk
 from operations.reindexing.errors import ReindexError, UnreachableError
 from operations.reindexing.job import ReindexJob, ReindexReport
-from operations.reindexing.legs import Legs, plan_legs, stamp_of
+from operations.reindexing.legs import Legs, plan_legs
 from operations.reindexing.lock import is_over, this_process
 from operations.reindexing.naming import next_number, parse_physical, physical_name
 from operations.reindexing.patience import Patience

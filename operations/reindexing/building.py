@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from encoders.base import stamp_of
 from opensearch.index_info import IndexInfo
 from opensearch.index_spec import seismic_name
 from opensearch.workflows.build import dense_floor, heaviest_weight
 from operations.reindexing.catalogue import version_infos, version_of
 from operations.reindexing.copying import as_chunk
 from operations.reindexing.job import ReindexJob
-from operations.reindexing.legs import Legs, stamp_of
+from operations.reindexing.legs import Legs
 from operations.reindexing.naming import next_number, physical_name
 from operations.reindexing.patience import Patience
 from operations.reindexing.shards import Reader

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from encoders.base import DenseEncoder, EncoderIdentity, SparseEncoder
+from encoders.base import DenseEncoder, EncoderIdentity, SparseEncoder, stamp_of
 from encoders.lexical import NAME as LEXICAL
 from encoders.lexical import LexicalEncoder
 from encoders.options import LoadOptions
@@ -79,11 +79,6 @@ class Legs:
 
 def _with(some: Encoders, others: Encoders) -> Encoders:
     return Encoders(some.dense or others.dense, some.sparse or others.sparse)
-
-
-def stamp_of(dense: EncoderIdentity | None, sparse: EncoderIdentity | None) -> str:
-    """Stamps of both encoders, as :class:`ingest.pipeline.Encoders` writes them."""
-    return "+".join(identity.stamp for identity in (dense, sparse) if identity)
 
 
 def plan_legs(client: Any, info: IndexInfo, job: ReindexJob) -> Legs:

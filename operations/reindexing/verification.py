@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from encoders.base import EncoderIdentity
+from encoders.base import EncoderIdentity, stamp_of
 from opensearch.index_info import IndexInfo
 from opensearch.mappings import DENSE_FIELD, SPARSE_FIELD, TOKENS_FIELD
 from opensearch.translation import translated
 from operations.reindexing.copying import Copier, Remade
 from operations.reindexing.errors import VerificationError
-from operations.reindexing.legs import Legs, stamp_of
+from operations.reindexing.legs import Legs
 from operations.reindexing.patience import Patience
 from operations.reindexing.shards import Reader, Stored
 
