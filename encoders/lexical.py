@@ -7,17 +7,18 @@ the word pieces of a tokenizer (Robertson and Zaragoza, "The Probabilistic Relev
 
 import base64
 import hashlib
-import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from encoders.base import EncoderIdentity, SparseVector
+from encoders.batching import batched
 from encoders.coverage import VocabularyCoverage
 from encoders.errors import EncoderError
 from encoders.options import LoadOptions
@@ -138,7 +139,7 @@ class PieceCounts:
         ids = self.ids.astype(np.int32)
         return [
             prune(ids[start:end], weights[start:end], pruning)
-            for start, end in itertools.pairwise(self.bounds.tolist())
+            for start, end in pairwise(self.bounds.tolist())
         ]
 
 
@@ -284,18 +285,12 @@ def gather_statistics(texts: Iterable[str], vocabulary: PieceVocabulary) -> Corp
     """Count the pieces of a corpus in one pass and constant memory."""
     frequencies = np.zeros(len(vocabulary.content), dtype=np.int64)
     documents = pieces = 0
-    for batch in _batched(texts, FIT_BATCH):
+    for batch in batched(texts, FIT_BATCH):
         found = vocabulary.counts(batch)
         frequencies += np.bincount(found.ids, minlength=len(frequencies))
         documents += len(batch)
         pieces += int(found.lengths.sum())
     return CorpusStatistics(documents, pieces / documents if documents else 0.0, frequencies)
-
-
-def _batched(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
 
 
 def _statistics_of(state: Mapping[str, Any]) -> CorpusStatistics:

@@ -1,6 +1,5 @@
 """From a log to data: records to learn from, and an evaluation set of other queries."""
 
-import itertools
 import json
 import logging
 import shutil
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from encoders.batching import batched
 from ingest.masking import mask_text
 from operations.feedback.errors import NoEvidenceError
 from operations.feedback.evaluation_set import write_corpus, write_judgements
@@ -161,7 +161,7 @@ class _Builder:
     def records(self, queries: tuple[QueryEvidence, ...]) -> Iterator[TrainingRecord]:
         """One record per query with something relevant."""
         drafts = (_Draft.of(q, g, self._negatives(q, g)) for q in queries if (g := self._graded(q)))
-        while batch := list(itertools.islice(drafts, _BATCH)):
+        for batch in batched(drafts, _BATCH):
             wanted = {pair for draft in batch for pair in draft.wanted()}
             texts = dict(self._options.texts.passages(sorted(wanted, key=str)))
             self._counts["documents that are gone"] += len(wanted) - len(texts)

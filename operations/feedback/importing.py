@@ -1,15 +1,14 @@
 """From JSON lines into the cluster's log."""
 
-import itertools
 import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from encoders.batching import batched
 from operations.feedback.errors import FeedbackError
 from operations.feedback.events import LogEvent, QueryEvent, UserEvent
 from operations.feedback.log_files import read_log
@@ -61,7 +60,7 @@ def import_log(log: UbiLog, path: Path, rejects: Path) -> Imported:
     counts: Counter[str] = Counter()
     with _Rejects(rejects, path) as faults:
         lines = read_log(path, faults.write)
-        for batch in _batches(lines):
+        for batch in batched(lines, _BATCH):
             _store(log, batch, counts, faults)
             logger.info("%d queries and %d actions stored", counts["queries"], counts["events"])
     log.refresh()
@@ -75,13 +74,6 @@ def import_log(log: UbiLog, path: Path, rejects: Path) -> Imported:
         rejects=rejects if faults.count else None,
         seconds=time.perf_counter() - started,
     )
-
-
-def _batches(
-    lines: Iterator[tuple[int, LogEvent]],
-) -> Iterator[list[tuple[int, LogEvent]]]:
-    while batch := list(itertools.islice(lines, _BATCH)):
-        yield batch
 
 
 def _store(

@@ -3,15 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
+from encoders.batching import batched
 from opensearch.index_info import IndexInfo
 from opensearch.translation import refuse_errors, translated
 from training.data.indexed_corpus import IndexedCorpus
-
-Value = TypeVar("Value")
 
 _BATCH = 64
 _MAX_CHUNKS = 10_000
@@ -118,7 +117,7 @@ class IndexTexts:
         Raises:
             SearchBackendError: OpenSearch failed.
         """
-        for batch in _batches(ids):
+        for batch in batched(ids, _BATCH):
             missing = set(batch)
             for doc_id, text in self._whole(batch):
                 missing.discard(doc_id)
@@ -135,7 +134,7 @@ class IndexTexts:
         Raises:
             SearchBackendError: OpenSearch failed.
         """
-        for batch in _batches(wanted):
+        for batch in batched(wanted, _BATCH):
             chunks = dict(self._chunks(sorted({shown or name for name, shown in batch})))
             rest = {name for name, shown in batch if (shown or name) not in chunks}
             whole = dict(self._whole(sorted(rest)))
@@ -200,9 +199,3 @@ def _joined(doc_id: str, chunks: Iterable[Mapping[str, Any]]) -> StoredText:
 
 def _source_parameter() -> dict[str, str]:
     return {"_source": ",".join(_SOURCE)}
-
-
-def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
-    iterator = iter(values)
-    while batch := list(islice(iterator, _BATCH)):
-        yield batch

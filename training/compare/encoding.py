@@ -2,16 +2,17 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from encoders.base import DenseEncoder, FloatMatrix, SparseEncoder, SparseVector
+from encoders.batching import batched
 from encoders.cache import cache_folder
 from encoders.export.precision import encoder_identity
 from encoders.fingerprint import combined_fingerprint
@@ -68,7 +69,7 @@ class SystemEncoder:
         found = self._kept(dev_set, side)
         if found is None:
             encode = self._encode(side)
-            parts = [encode(chunk) for chunk in _chunks(_texts(dev_set, side))]
+            parts = [encode(chunk) for chunk in batched(_texts(dev_set, side), _CHUNK)]
             found = {"vectors": np.concatenate(parts)}
             self._keep(dev_set, side, found)
         vectors: FloatMatrix = found["vectors"]
@@ -80,7 +81,8 @@ class SystemEncoder:
         if found is not None:
             return _unpacked(found)
         encode = self._encode(side)
-        vectors = [v for chunk in _chunks(_texts(dev_set, side)) for v in encode(chunk)]
+        chunks = batched(_texts(dev_set, side), _CHUNK)
+        vectors = [vector for chunk in chunks for vector in encode(chunk)]
         self._keep(dev_set, side, _packed(vectors))
         return vectors
 
@@ -168,9 +170,3 @@ def _unpacked(arrays: dict[str, Any]) -> list[SparseVector]:
     starts = arrays["starts"].tolist()
     ids, weights = arrays["ids"], arrays["weights"]
     return [SparseVector(ids[start:end], weights[start:end]) for start, end in pairwise(starts)]
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

@@ -1,13 +1,13 @@
 """Our encoders as MTEB calls them."""
 
-import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from encoders.base import FloatMatrix, SparseVector
+from encoders.batching import batched
 from training.compare.encoding import SystemEncoder
 from training.compare.systems import System
 from training.evaluation.runs import Run
@@ -50,7 +50,7 @@ class DenseAdapter:
         encoder = self._encoder.encoder if is_query else self._encoder.document_encoder
         encode = encoder.encode_queries if is_query else encoder.encode_documents
         texts = (text for batch in inputs for text in batch["text"])
-        parts = [encode(chunk) for chunk in _chunks(texts)]
+        parts = [encode(chunk) for chunk in batched(texts, _CHUNK)]
         return np.concatenate(parts) if parts else np.zeros((0, self._encoder.width), np.float32)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
@@ -89,8 +89,7 @@ class SparseAdapter:
             corpus: Rows with ``id``, ``text`` and perhaps ``title``.
         """
         self._ids, self._documents = [], []
-        rows = iter(corpus)
-        while chunk := list(itertools.islice(rows, _CHUNK)):
+        for chunk in batched(corpus, _CHUNK):
             self._ids += [str(row["id"]) for row in chunk]
             texts = [_document_text(row) for row in chunk]
             self._documents += self._encoder.document_encoder.encode_documents(texts)
@@ -191,9 +190,3 @@ def _tensor(values: Any) -> Any:
     import torch
 
     return torch.as_tensor(values)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(itertools.islice(iterator, _CHUNK)):
-        yield chunk

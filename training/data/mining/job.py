@@ -1,11 +1,11 @@
 """Mines negatives for records, a batch of queries at a time, in a file that can be resumed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
+from encoders.batching import batched
 from training.data.mining.finders import Finder
 from training.data.mining.selection import (
     Candidate,
@@ -149,7 +149,7 @@ def mine_file(
     skipped, mined = len(done), 0
     left = (record for record in records if _key(record.query, record.pos) not in done)
     with log:
-        for part in _batches(left, batch):
+        for part in batched(left, batch):
             found = miner.mine(part)
             log.write([record.as_dict() for record in found])
             negatives.update(len(record.neg) for record in found)
@@ -167,12 +167,6 @@ def sample(items: Iterable[Candidate], size: int, rng: Any) -> list[Candidate]:
         elif (place := rng.randint(0, count)) < size:
             kept[place] = item
     return kept
-
-
-def _batches(records: Iterable[TrainingRecord], size: int) -> Iterator[list[TrainingRecord]]:
-    stream = iter(records)
-    while part := list(islice(stream, size)):
-        yield part
 
 
 def _found(record: TrainingRecord, ranking: Sequence[Candidate]) -> float | None:
