@@ -1,12 +1,9 @@
 """Measures an encoder on judged sets by exact search, and what it costs."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from encoders.base import DenseEncoder, SparseEncoder
 from encoders.lexical import NAME as LEXICAL
@@ -18,10 +15,8 @@ from operations.retraining.job import Leg
 from training.dev_sets import DevSet
 from training.evaluation.latency import LatencySummary
 from training.evaluation.metrics import Evaluated
-from training.exact_search import dense_run
-from training.sparse.measures import measure_run
+from training.set_search import search_with_dense, search_with_sparse
 
-_CHUNK = 2_048
 _WARM_UP = 5
 # float32 components; an entry of a posting list takes a document number and a quantised weight.
 _COMPONENT_BYTES, _ENTRY_BYTES = 4, 6
@@ -100,9 +95,9 @@ def measure_model(model: Model, sets: Sequence[DevSet], latency_queries: int) ->
 def evaluate_encoder(encoder: Any, leg: Leg, dev_set: DevSet) -> tuple[Evaluated, float]:
     """All metrics of an encoder on a set, and the mean number of entries of a document."""
     if leg == "sparse":
-        measured, run = measure_run(encoder, dev_set)
-        return dev_set.evaluate(run), measured.document_dims
-    return _evaluate_dense(encoder, dev_set), float(encoder.identity.dimension)
+        evaluated, _, sparsity = search_with_sparse(encoder, dev_set)
+        return evaluated, sparsity.document_dims
+    return search_with_dense(encoder, dev_set)[0], float(encoder.identity.dimension)
 
 
 def query_times(encoder: DenseEncoder | SparseEncoder, texts: Sequence[str]) -> list[float]:
@@ -122,21 +117,8 @@ def with_options(options: LoadOptions, stored: Any) -> LoadOptions:
     return replace(options, **dict(stored))
 
 
-def _evaluate_dense(encoder: DenseEncoder, dev_set: DevSet) -> Evaluated:
-    parts = [encoder.encode_documents(chunk) for chunk in _chunks(dev_set.documents())]
-    queries = encoder.encode_queries(dev_set.query_texts)
-    run = dense_run(dev_set.query_ids, queries, dev_set.doc_ids, np.concatenate(parts))
-    return dev_set.evaluate(run)
-
-
 def _cost(leg: Leg, query_ms: float, entries: Sequence[float], width: int) -> Cost:
     if leg == "dense":
         return Cost(round(query_ms, 4), None, float(_COMPONENT_BYTES * width))
     mean = max(entries, default=0.0)
     return Cost(round(query_ms, 4), round(mean, 2), round(_ENTRY_BYTES * mean, 1))
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

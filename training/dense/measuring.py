@@ -1,16 +1,16 @@
 """Measures a model on dev and floor sets by exact search over their documents."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from encoders.base import FloatMatrix
+from encoders.batching import batched
 from training.dev_sets import DevSet
 from training.evaluation.metrics import PRIMARY, Evaluated
-from training.exact_search import dense_run
+from training.set_search import search_dense
 
 # Texts sorted by length before they are put into batches: little padding, little memory.
 _CHUNK = 2_048
@@ -39,10 +39,7 @@ class Measurer:
 
     def _measure(self, model: Any, dev_set: DevSet) -> Evaluated:
         queries = self._encode(model.encode_query, dev_set.query_texts)
-        run = dense_run(
-            dev_set.query_ids, queries, dev_set.doc_ids, self._documents(model, dev_set)
-        )
-        return dev_set.evaluate(run)
+        return search_dense(dev_set, queries, self._documents(model, dev_set))[0]
 
     def _documents(self, model: Any, dev_set: DevSet) -> FloatMatrix:
         if dev_set.name in self._kept:
@@ -57,7 +54,7 @@ class Measurer:
                 show_progress_bar=False,
                 normalize_embeddings=True,
             )
-            for chunk in _chunks(texts)
+            for chunk in batched(texts, _CHUNK)
         ]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -70,9 +67,3 @@ def primary(measured: Mapping[str, Evaluated]) -> dict[str, float]:
 def mean(values: Mapping[str, float]) -> float:
     """Mean over sets: each counts alike, whatever its number of queries."""
     return sum(values.values()) / len(values)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

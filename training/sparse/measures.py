@@ -1,20 +1,16 @@
 """What is measured of a sparse encoder: retrieval, sparsity, and what training on synonyms asks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from encoders.base import SparseEncoder, SparseVector
+from encoders.base import SparseEncoder
 from training.data.records import TrainingRecord
 from training.dev_sets import DevSet
 from training.evaluation.metrics import PRIMARY
-from training.evaluation.runs import Run
-from training.exact_search import sparse_run
-
-_CHUNK = 2_048
+from training.set_search import search_with_sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +69,8 @@ class SynonymScores:
 
 def measure(encoder: SparseEncoder, dev_set: DevSet) -> Measured:
     """Search a set exactly and count what it costs."""
-    return measure_run(encoder, dev_set)[0]
-
-
-def measure_run(encoder: SparseEncoder, dev_set: DevSet) -> tuple[Measured, Run]:
-    """The same, with the run itself, for tests of significance."""
-    width = encoder.identity.dimension
-    queries = encoder.encode_queries(dev_set.query_texts)
-    documents: list[SparseVector] = []
-    for chunk in _chunks(dev_set.documents()):
-        documents += encoder.encode_documents(chunk)
-    run = sparse_run(dev_set.query_ids, queries, dev_set.doc_ids, documents, width)
-    measured = Measured(
-        name=dev_set.name,
-        metrics=dict(dev_set.evaluate(run).aggregate),
-        query_dims=_mean_length(queries),
-        document_dims=_mean_length(documents),
-        max_document_dims=max(map(len, documents), default=0),
-        flops=expected_flops(queries, documents, width),
-    )
-    return measured, run
-
-
-def expected_flops(
-    queries: Sequence[SparseVector], documents: Sequence[SparseVector], width: int
-) -> float:
-    """Mean number of entries a query and a document share (Paria et al., 2020)."""
-    return float(_shares(queries, width) @ _shares(documents, width))
+    evaluated, _, sparsity = search_with_sparse(encoder, dev_set)
+    return Measured(dev_set.name, dict(evaluated.aggregate), **asdict(sparsity))
 
 
 def synonym_scores(
@@ -132,22 +103,5 @@ def _pieces(encoder: SparseEncoder, texts: Sequence[str]) -> list[set[int]]:
     return [set(vector.ids.tolist()) for vector in encoder.encode_queries(texts)]
 
 
-def _shares(vectors: Sequence[SparseVector], width: int) -> Any:
-    counts = np.zeros(width)
-    for vector in vectors:
-        counts[vector.ids] += 1
-    return counts / max(1, len(vectors))
-
-
-def _mean_length(vectors: Sequence[SparseVector]) -> float:
-    return _mean([float(len(vector)) for vector in vectors])
-
-
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else 0.0
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
