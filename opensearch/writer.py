@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from ingest.records import EncodedChunk
+from opensearch.bulk import MAX_BULK_BYTES, batches_by_size, item_reason
 from opensearch.errors import BulkError, ForbiddenError, WritesBlockedError
 from opensearch.exact_values import exact_values
 from opensearch.index_info import IndexInfo
@@ -20,8 +21,6 @@ from opensearch.translation import forbidden_message, refuse_errors, translated
 
 logger = logging.getLogger(__name__)
 
-# Well below http.max_content_length, large enough that the request itself costs nothing.
-MAX_BULK_BYTES = 4_000_000
 RETRIES = 6
 FIRST_PAUSE_S = 0.5
 _BUSY = frozenset({429, 503})
@@ -48,10 +47,10 @@ def write_chunks(client: Any, info: IndexInfo, records: Sequence[EncodedChunk]) 
     failures = {r.chunk.id: _TOO_LONG for r in records if _id_is_too_long(r.chunk.id)}
     storable = [record for record in records if record.chunk.id not in failures]
     # The companion first: a chunk counts as stored as soon as the main index holds it.
-    for batch in _by_bytes(_companion_writes(info, storable)):
+    for batch in _requests(_companion_writes(info, storable)):
         failures.update(_send(client, batch))
     whole = (record for record in storable if record.chunk.id not in failures)
-    for batch in _by_bytes(_main_writes(info, whole)):
+    for batch in _requests(_main_writes(info, whole)):
         failures.update(_send(client, batch))
     return WriteResult(len(records) - len(failures), tuple(failures.items()))
 
@@ -137,17 +136,8 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else str(value)
 
 
-def _by_bytes(writes: Iterable[_Write]) -> Iterator[list[_Write]]:
-    batch: list[_Write] = []
-    size = 0
-    for write in writes:
-        if batch and size + len(write.lines) > MAX_BULK_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(write)
-        size += len(write.lines)
-    if batch:
-        yield batch
+def _requests(writes: Iterable[_Write]) -> Iterator[list[_Write]]:
+    return batches_by_size(writes, lambda write: len(write.lines), MAX_BULK_BYTES)
 
 
 def _send(client: Any, batch: list[_Write]) -> dict[str, str]:
@@ -161,7 +151,7 @@ def _send(client: Any, batch: list[_Write]) -> dict[str, str]:
         for key, item in outcomes.items():
             _refuse_forbidden(item)
             if item["status"] >= 300 and key not in waiting:
-                failures[key[1]] = _item_reason(item)
+                failures[key[1]] = item_reason(item)
         if not busy:
             return failures
         logger.warning("OpenSearch is busy: %d documents wait %.1f s", len(busy), pause)
@@ -207,7 +197,7 @@ def _refuse_forbidden(item: Mapping[str, Any]) -> None:
         if (item.get("error") or {}).get("type") == _BLOCKED:
             raise WritesBlockedError(blocked_message(item["_index"]))
         action = f"writing to {item['_index']}"
-        raise ForbiddenError(forbidden_message(action, _item_reason(item)))
+        raise ForbiddenError(forbidden_message(action, item_reason(item)))
 
 
 _BLOCKED = "cluster_block_exception"
@@ -220,13 +210,6 @@ def blocked_message(index: str) -> str:
         "taken it, or somebody froze it. Start the same command again in a moment: it goes on with "
         "the version that is current then, and what is stored already is skipped."
     )
-
-
-def _item_reason(item: Mapping[str, Any]) -> str:
-    error = item.get("error") or {}
-    cause = error.get("caused_by") or {}
-    reasons = [part for part in (error.get("reason"), cause.get("reason")) if part]
-    return ": ".join(reasons) or f"{error.get('type', 'no reason given')} ({item['status']})"
 
 
 def stored_fingerprints(client: Any, info: IndexInfo, ids: Sequence[str]) -> dict[str, str]:

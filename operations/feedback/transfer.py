@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from opensearch.bulk import MAX_BULK_BYTES
 from opensearch.errors import SearchBackendError
 from opensearch.translation import innermost_reason, refuse_forbidden, translated
-from opensearch.writer import MAX_BULK_BYTES, MAX_ID_BYTES
+from opensearch.writer import MAX_ID_BYTES
 
 logger = logging.getLogger(__name__)
 

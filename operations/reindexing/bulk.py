@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import orjson
 
-from opensearch.writer import MAX_BULK_BYTES
+from opensearch.bulk import MAX_BULK_BYTES, batches_by_size, item_reason
 from operations.reindexing.errors import ReindexError
 from operations.reindexing.patience import PASSING, Patience
 
@@ -69,17 +69,8 @@ def send(client: Any, patience: Patience, actions: Iterable[Action]) -> set[tupl
 
 def by_bytes(actions: Iterable[Action]) -> Iterator[list[tuple[Action, bytes]]]:
     """Batches that stay below what one request may hold."""
-    batch: list[tuple[Action, bytes]] = []
-    size = 0
-    for action in actions:
-        lines = action.lines()
-        if batch and size + len(lines) > MAX_BULK_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append((action, lines))
-        size += len(lines)
-    if batch:
-        yield batch
+    with_lines = ((action, action.lines()) for action in actions)
+    return batches_by_size(with_lines, lambda pair: len(pair[1]), MAX_BULK_BYTES)
 
 
 def _send_batch(
@@ -100,20 +91,13 @@ def _send_batch(
             if status == HTTPStatus.CONFLICT:
                 superseded.add(key)
             elif status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
-                failures.append(f"{key[1]}: {_reason(outcome)}")
+                failures.append(f"{key[1]}: {item_reason(outcome)}")
         _refuse(failures)
         if waiting:
             _try_again(len(waiting))
 
     patience("writing documents", attempt)
     return superseded
-
-
-def _reason(outcome: Mapping[str, Any]) -> str:
-    error = outcome.get("error") or {}
-    cause = error.get("caused_by") or {}
-    reasons = [part for part in (error.get("reason"), cause.get("reason")) if part]
-    return ": ".join(reasons) or f"status {outcome['status']}"
 
 
 def _refuse(failures: Sequence[str]) -> None:
