@@ -1,6 +1,5 @@
 """The command ``tandem encode``, and the options every command that loads encoders shares."""
 
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import click
 from encoders.errors import EncoderError
 from encoders.options import DEVICES, RUNTIMES, LoadOptions
 from encoders.presets import DEFAULT_DENSE, DEFAULT_SPARSE
-from opensearch.cli.support import note, reports_errors
+from opensearch.cli.support import combined, note, reports_errors
 
 if TYPE_CHECKING:
     from encoders.base import DenseEncoder, Encoder, SparseEncoder
@@ -123,10 +122,7 @@ def encoder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         options = LoadOptions(**{name: arguments.pop(name) for name in _LOAD_OPTIONS})
         return command(*args, encoders=EncoderChoice(dense, sparse, options), **arguments)
 
-    wrapped: Callable[..., Any] = wrapper
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+    return combined(*_OPTIONS)(wrapper)
 
 
 @click.command()
@@ -213,9 +209,9 @@ def _results(
     as_query: bool,
 ) -> Iterator[dict[str, Any]]:
     from encoders.base import named_weights
+    from encoders.batching import batched
 
-    iterator = iter(lines)
-    while batch := list(itertools.islice(iterator, BATCH)):
+    for batch in batched(lines, BATCH):
         results: list[dict[str, Any]] = [{"text": text} for text in batch]
         if dense is not None:
             rows = dense.encode_queries(batch) if as_query else dense.encode_documents(batch)

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,14 @@ from opensearch.cli.search import (
     refinement_options,
     show_result,
 )
-from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
+from opensearch.cli.support import (
+    combined,
+    echo_json,
+    json_option,
+    note,
+    reports_errors,
+    url_option,
+)
 
 if TYPE_CHECKING:
     from opensearch.index_info import IndexInfo
@@ -28,8 +35,6 @@ if TYPE_CHECKING:
     from training.evaluation.datasets import JudgedQueries
     from training.evaluation.report import Report
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _MODES = ("bm25", "dense", "sparse", "hybrid")
 TRAINERS: Mapping[str, LazyCommand] = MappingProxyType(
@@ -48,70 +53,55 @@ TRAINERS: Mapping[str, LazyCommand] = MappingProxyType(
 )
 
 
-def judged_options(command: Callable[P, T]) -> Callable[P, T]:
-    """Queries and their judgements: --queries, --qrels."""
-    options = (
-        click.option(
-            "--queries",
-            type=click.Path(exists=True, path_type=Path),
-            required=True,
-            help="BEIR folder, or a file of queries (JSONL or TSV).",
-        ),
-        click.option(
-            "--qrels",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Judgements (BEIR TSV or TREC). In a BEIR folder: qrels/<split>.tsv.",
-        ),
-    )
-    return _with(options, command)
+# Queries and their judgements.
+judged_options = combined(
+    click.option(
+        "--queries",
+        type=click.Path(exists=True, path_type=Path),
+        required=True,
+        help="BEIR folder, or a file of queries (JSONL or TSV).",
+    ),
+    click.option(
+        "--qrels",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Judgements (BEIR TSV or TREC). In a BEIR folder: qrels/<split>.tsv.",
+    ),
+)
 
+# What every trainer takes.
+trainer_options = combined(
+    click.argument(
+        "config", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
+    ),
+    click.option("--preset", help="Packaged recipe to start from, e.g. dense-minilm."),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one setting, e.g. training.steps=200. Repeatable.",
+    ),
+    click.option("--resume", is_flag=True, help="Go on with the run in the output folder."),
+)
 
-def _with(
-    options: Sequence[Callable[[Callable[P, T]], Callable[P, T]]], command: Callable[P, T]
-) -> Callable[P, T]:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def trainer_options(command: Callable[P, T]) -> Callable[P, T]:
-    """What every trainer takes: CONFIG, --preset, --set, --resume."""
-    file = click.Path(exists=True, dir_okay=False, path_type=Path)
-    options = (
-        click.argument("config", type=file, required=False),
-        click.option("--preset", help="Packaged recipe to start from, e.g. dense-minilm."),
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change one setting, e.g. training.steps=200. Repeatable.",
-        ),
-        click.option("--resume", is_flag=True, help="Go on with the run in the output folder."),
-    )
-    return _with(options, command)
-
-
-def data_options(command: Callable[P, T]) -> Callable[P, T]:
-    """What stands for a configuration file: --train, --dev, -o."""
-    options = (
-        click.option(
-            "--train",
-            "train_sets",
-            multiple=True,
-            metavar="PATH",
-            help="Records to train on: JSONL file or BEIR folder. Repeatable.",
-        ),
-        click.option(
-            "--dev",
-            "dev_sets",
-            multiple=True,
-            metavar="FOLDER[:SPLIT]",
-            help="BEIR folder that chooses the best checkpoint. Repeatable.",
-        ),
-        click.option("-o", "--output", help="Folder of the run."),
-    )
-    return _with(options, command)
+# What stands for a configuration file.
+data_options = combined(
+    click.option(
+        "--train",
+        "train_sets",
+        multiple=True,
+        metavar="PATH",
+        help="Records to train on: JSONL file or BEIR folder. Repeatable.",
+    ),
+    click.option(
+        "--dev",
+        "dev_sets",
+        multiple=True,
+        metavar="FOLDER[:SPLIT]",
+        help="BEIR folder that chooses the best checkpoint. Repeatable.",
+    ),
+    click.option("-o", "--output", help="Folder of the run."),
+)
 
 
 def step_numbers(values: Mapping[str, float | None]) -> str:

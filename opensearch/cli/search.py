@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from encoders.cli import EncoderChoice, encoder_options
-from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
+from opensearch.cli.support import (
+    combined,
+    echo_json,
+    json_option,
+    note,
+    reports_errors,
+    url_option,
+)
 
 if TYPE_CHECKING:
     from opensearch.hits import SearchResult
@@ -20,40 +27,35 @@ if TYPE_CHECKING:
 _SNIPPET = 300
 
 
-def fusion_options(command: Any) -> Any:
-    """The options that say how legs are fused; shared by search and evaluate."""
-    for option in reversed(
-        (
-            click.option(
-                "--fusion",
-                type=click.Choice(["minmax", "l2", "zscore", "rrf"]),
-                help="How the legs of a hybrid query become one ranking.  [default: what "
-                "`tandem tune` found for the index, else minmax]",
-            ),
-            click.option(
-                "--combination",
-                type=click.Choice(["arithmetic", "geometric", "harmonic"]),
-                help="Mean of the scaled scores of the legs.  [default: as for --fusion]",
-            ),
-            click.option(
-                "--weights",
-                metavar="LEG=W,…",
-                help="Weight per leg, e.g. bm25=0.45,dense=0.45,sparse=0.1 (the default).",
-            ),
-            click.option(
-                "--rank-constant",
-                type=click.IntRange(1, 10_000),
-                help="The k of reciprocal rank fusion.  [default: 60]",
-            ),
-            click.option(
-                "--depth",
-                type=click.IntRange(1, 10_000),
-                help="Candidates taken from each leg.  [default: 100]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+# How legs are fused; shared by search and evaluate.
+fusion_options = combined(
+    click.option(
+        "--fusion",
+        type=click.Choice(["minmax", "l2", "zscore", "rrf"]),
+        help="How the legs of a hybrid query become one ranking.  [default: what "
+        "`tandem tune` found for the index, else minmax]",
+    ),
+    click.option(
+        "--combination",
+        type=click.Choice(["arithmetic", "geometric", "harmonic"]),
+        help="Mean of the scaled scores of the legs.  [default: as for --fusion]",
+    ),
+    click.option(
+        "--weights",
+        metavar="LEG=W,…",
+        help="Weight per leg, e.g. bm25=0.45,dense=0.45,sparse=0.1 (the default).",
+    ),
+    click.option(
+        "--rank-constant",
+        type=click.IntRange(1, 10_000),
+        help="The k of reciprocal rank fusion.  [default: 60]",
+    ),
+    click.option(
+        "--depth",
+        type=click.IntRange(1, 10_000),
+        help="Candidates taken from each leg.  [default: 100]",
+    ),
+)
 
 
 def refinement_options(command: Any) -> Any:
@@ -67,9 +69,7 @@ def refinement_options(command: Any) -> Any:
         chosen = Refinements(**{name: values.pop(name) for name in names})
         return command(*args, refinements=chosen, **values)
 
-    for option in reversed(_REFINEMENTS):
-        wrapper = option(wrapper)
-    return wrapper
+    return combined(*_REFINEMENTS)(wrapper)
 
 
 _PROMPT = click.Path(exists=True, dir_okay=False, path_type=Path)

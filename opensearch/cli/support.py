@@ -8,24 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from encoders.errors import EncoderError
-from ingest.errors import IngestError
-from opensearch.errors import SearchBackendError, SettingsError
-from operations.errors import OperationsError
-from serving.errors import ServingError
-from training.errors import TrainingError
+from opensearch.errors import SettingsError
+from operations.known_errors import OUR_ERRORS
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-OUR_ERRORS = (
-    EncoderError,
-    IngestError,
-    OperationsError,
-    SearchBackendError,
-    ServingError,
-    TrainingError,
-)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def reports_errors(command: Callable[P, T]) -> Callable[P, T]:
@@ -53,6 +41,17 @@ url_option = click.option(
     show_envvar=True,
     help="OpenSearch to talk to. Default: the local engine, if one runs.",
 )
+
+
+def combined(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """One decorator for several options; ``--help`` lists them in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def echo_json(value: Any) -> None:

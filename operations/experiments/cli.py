@@ -1,13 +1,19 @@
 """The commands ``tandem ab …``."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
+from opensearch.cli.support import (
+    combined,
+    echo_json,
+    json_option,
+    note,
+    reports_errors,
+    url_option,
+)
 
 if TYPE_CHECKING:
     from operations.experiments.experiment import Experiment, Plan
@@ -44,14 +50,8 @@ def _amount(text: str) -> tuple[float, bool]:
     return (float(text[:-1]) / 100 if relative else float(text)), relative
 
 
-def plan_options(command: Any) -> Any:
-    """What is looked for; shared by ``start`` and ``power``."""
-    for option in reversed(_PLAN):
-        command = option(command)
-    return command
-
-
-_PLAN: tuple[Callable[[Any], Any], ...] = (
+# What is looked for; shared by ``start`` and ``power``.
+plan_options = combined(
     click.option(
         "--share",
         type=share_value,

@@ -12,25 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from encoders.errors import EncoderError, ParityError
-from ingest.errors import IngestError
-from opensearch.errors import SearchBackendError, SettingsError
-from operations.errors import OperationsError
+from encoders.errors import ParityError
+from operations.known_errors import OUR_ERRORS
 from operations.retraining.context import Context
 from operations.retraining.digests import digest_of, folder_digests, unchanged
 from operations.retraining.errors import RefusedError, StepFailedError
 from operations.retraining.state import Failure, Outcome, RunState, StepRecord, stamp, write_state
-from training.errors import TrainingError
 
-KNOWN_ERRORS = (
-    EncoderError,
-    IngestError,
-    OperationsError,
-    SearchBackendError,
-    SettingsError,
-    TrainingError,
-    OSError,  # a full disk
-)
+_KNOWN_ERRORS = (*OUR_ERRORS, OSError)  # OSError: a full disk
 UNTOUCHED = "Production is untouched"
 
 
@@ -166,7 +155,7 @@ class _Stepper:
         except (RefusedError, ParityError) as error:
             # A "no" is a result: it is written down, and the report says it.
             return Done({}, summary="refused", refused=str(error))
-        except KNOWN_ERRORS as error:
+        except _KNOWN_ERRORS as error:
             raise self._failed(step, error) from error
         except BaseException as error:
             self._failed(step, error)
