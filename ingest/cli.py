@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from encoders.cli import EncoderChoice, encoder_options
+from ingest.chunking.options import STRATEGIES
 from opensearch.cli.progress import build_progress
 from opensearch.cli.support import echo_json, json_option, note, reports_errors, url_option
 
@@ -59,7 +60,7 @@ _SHOWN_REJECTS = 10
 )
 @click.option(
     "--chunking",
-    type=click.Choice(["recursive", "fixed", "sentence", "paragraph", "semantic", "two-level"]),
+    type=click.Choice(STRATEGIES),
     help="How documents are split. Default: recursive, or as the index was built.",
 )
 @click.option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ingest.chunking.chunker import Chunker, OneLevelChunker, TwoLevelChunker
 from ingest.chunking.fitting import Fitter
 from ingest.chunking.fixed import FixedSplitter
-from ingest.chunking.options import ChunkOptions
+from ingest.chunking.options import TWO_LEVEL, ChunkOptions
 from ingest.chunking.packing import PARAGRAPHS, SENTENCES, PackingSplitter
 from ingest.chunking.recursive import RecursiveSplitter
 from ingest.chunking.semantic import Embed, SemanticSplitter
@@ -40,7 +40,7 @@ def make_chunker(
             "tokens to every passage"
         )
         raise IngestError(msg)
-    if options.strategy == "two-level":
+    if options.strategy == TWO_LEVEL:
         coarse = Fitter(RecursiveSplitter(meter, overlap=0), meter, options.coarse_tokens)
         fine = Fitter(RecursiveSplitter(meter, options.overlap), meter, options.size)
         return TwoLevelChunker(coarse, fine)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from ingest.errors import IngestError
 
-STRATEGIES = ("recursive", "fixed", "sentence", "paragraph", "semantic", "two-level")
+TWO_LEVEL = "two-level"
+STRATEGIES = ("recursive", "fixed", "sentence", "paragraph", "semantic", TWO_LEVEL)
 COARSE_FACTOR = 4
 
 

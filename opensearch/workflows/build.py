@@ -15,7 +15,7 @@ from encoders.pruning import NO_PRUNING, Pruning
 from encoders.registry import DEFAULT_DENSE, LoadOptions, load_dense, load_sparse
 from ingest.chunking.chunker import Chunker
 from ingest.chunking.factory import make_chunker
-from ingest.chunking.options import ChunkOptions
+from ingest.chunking.options import TWO_LEVEL, ChunkOptions
 from ingest.corpus import CorpusOptions, read_corpus
 from ingest.pipeline import Encoders, Progress, run_pipeline
 from ingest.records import Document, Reject
@@ -36,7 +36,6 @@ NONE = "none"
 SURVEY_TEXTS = 2000
 DEFAULT_SIZE = UNREAD_SIZE
 DEFAULT_OVERLAP = 50
-TWO_LEVEL = "two-level"
 FLOOR_TEXTS = 128
 FLOOR_QUERY_WORDS = 6
 # Documents become visible now and then while a long run goes on, without a segment per second.
