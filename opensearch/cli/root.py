@@ -98,7 +98,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
             "Bring queries and clicks in and out, and turn them into training data.",
         ),
         "drift": LazyCommand(
-            "operations.feedback.cli:drift",
+            "operations.drift.cli:drift",
             "Compare the queries of a time with those the model was evaluated on.",
         ),
         "shadow": LazyCommand(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from operations.drift.observed import observed_in_file
 from operations.feedback.exporting import DEFAULT_MIN_CLIENTS, count_clients
 from operations.feedback.log_files import LogSource
-from operations.feedback.observed import observed_in_file
 from operations.feedback.windows import Window
 from operations.shadow.comparing import ShadowQuery
 from training.data.normalising import text_key

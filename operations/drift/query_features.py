@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from opensearch.languages import main_script
-from operations.feedback.observed import ObservedQuery
+from operations.drift.observed import ObservedQuery
 from training.data.normalising import normalised
 
 # Scripts that do not (reliably) put spaces between words are cut into pairs of characters.

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, median
 from typing import Any
 
-from operations.feedback.drift_tests import (
+from operations.drift.query_features import NEW_WORDS, SCRIPT, UNKNOWN_WORDS, ZERO_RESULTS
+from operations.drift.snapshot import Snapshot
+from operations.drift.two_samples import (
     TwoSample,
     compare_categories,
     compare_numbers,
     compare_rates,
-    holm,
 )
 from operations.feedback.errors import FeedbackError
-from operations.feedback.query_features import NEW_WORDS, SCRIPT, UNKNOWN_WORDS, ZERO_RESULTS
-from operations.feedback.snapshot import Snapshot
+from training.evaluation.significance import holm
 
 # More new words are drift; fewer mean that the log repeats itself.
 _ONLY_MORE = frozenset({NEW_WORDS, UNKNOWN_WORDS})

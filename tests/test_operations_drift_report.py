@@ -10,29 +10,29 @@ import pytest
 from feedback_samples import START, MemoryLog
 
 from encoders.lexical import LexicalEncoder
-from operations.feedback.drift import DriftOptions, drift_report
-from operations.feedback.drift_markdown import as_markdown
-from operations.feedback.drift_tests import (
-    compare_categories,
-    compare_numbers,
-    compare_rates,
-    holm,
-    js_distance,
-    stability_index,
-)
-from operations.feedback.errors import FeedbackError
-from operations.feedback.events import QueryEvent
-from operations.feedback.index_words import unknown_to
-from operations.feedback.observed import ObservedQuery, observed_in_file, observed_in_log
-from operations.feedback.query_features import NEW_WORDS, UNKNOWN_WORDS, words_of
-from operations.feedback.snapshot import (
+from operations.drift.index_words import unknown_to
+from operations.drift.markdown import as_markdown
+from operations.drift.observed import ObservedQuery, observed_in_file, observed_in_log
+from operations.drift.query_features import NEW_WORDS, UNKNOWN_WORDS, words_of
+from operations.drift.report import DriftOptions, drift_report
+from operations.drift.snapshot import (
     Snapshot,
     read_snapshot,
     take_reference,
     take_window,
     write_snapshot,
 )
+from operations.drift.two_samples import (
+    compare_categories,
+    compare_numbers,
+    compare_rates,
+    js_distance,
+    stability_index,
+)
+from operations.feedback.errors import FeedbackError
+from operations.feedback.events import QueryEvent
 from operations.feedback.windows import Window
+from training.evaluation.significance import holm
 
 VOCABULARY = [f"word{number}" for number in range(2000)]
 # As in real logs: few words are frequent, most are rare.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from operations.drift.observed import ObservedQuery
+from operations.drift.query_features import NEW_WORDS, WordCheck, features, word_hashes
 from operations.feedback.errors import FeedbackError
-from operations.feedback.observed import ObservedQuery
-from operations.feedback.query_features import NEW_WORDS, WordCheck, features, word_hashes
 from operations.feedback.whole_files import whole_file
 from training.data.normalising import text_key
 

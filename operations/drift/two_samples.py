@@ -109,16 +109,6 @@ def js_distance(reference: Floats, window: Floats) -> float:
     return math.sqrt(max(0.0, divergence))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p values for their number (Holm, 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order.tolist()):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted
-
-
 def _relative_entropy(first: Floats, second: Floats) -> float:
     there = first > 0
     return float(np.sum(first[there] * np.log2(first[there] / second[there])))

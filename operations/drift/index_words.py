@@ -5,7 +5,7 @@ from typing import Any
 from encoders.lexical import NAME, LexicalEncoder
 from opensearch.encoder_store import load_state
 from opensearch.index_info import IndexInfo
-from operations.feedback.query_features import WordCheck
+from operations.drift.query_features import WordCheck
 
 
 def unknown_to_index(client: Any, info: IndexInfo) -> WordCheck | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from operations.feedback.drift import DriftReport, FeatureDrift
+from operations.drift.report import DriftReport, FeatureDrift
 from training.evaluation.significance import format_p
 
 
