@@ -27,6 +27,7 @@ KOREAN = (
     "외화 결제에는 당일 환율이 적용됩니다 유동성 위험 관리",
 )
 VOCABULARY_SIZE = 320
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WIDTH = 32
 PROMPTS = {"query": "Instruct: find passages\nQuery:", "document": ""}
 
@@ -40,19 +41,19 @@ def write_tokenizer(
     lowercase: bool = True,
     end_token: str | None = None,
 ) -> None:
-    """A WordPiece tokenizer trained on ``texts``; with ``end_token``, Qwen's way of ending."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from tokenizers.trainers import WordPieceTrainer
+    """A WordPiece tokenizer that knows the words of ``texts``; ``end_token``: Qwen's way of ending.
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    Its vocabulary is written down, not trained: a trainer breaks ties by the order of a hash table,
+    so each process would get other pieces.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    vocabulary = {piece: number for number, piece in enumerate(_pieces(texts))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = WordPieceTrainer(
-        vocab_size=VOCABULARY_SIZE, special_tokens=special, show_progress=False
-    )
-    tokenizer.train_from_iterator(list(texts) * 3, trainer)
+    tokenizer.add_special_tokens(list(SPECIAL))
     template = "$A [SEP]" if end_token else "[CLS] $A [SEP]"
     tokenizer.post_processor = processors.TemplateProcessing(
         single=template,
@@ -74,6 +75,14 @@ def write_tokenizer(
         "mask_token": "[MASK]",
     }
     write_json(folder / "tokenizer_config.json", settings)
+
+
+def _pieces(texts: Sequence[str]) -> list[str]:
+    """Special tokens, every character at the start and inside of a word, every word."""
+    words = sorted({word for text in texts for word in text.split()})
+    characters = sorted({character for word in words for character in word})
+    inside = [f"##{character}" for character in characters]
+    return list(dict.fromkeys([*SPECIAL, *characters, *inside, *words]))
 
 
 def dense_bert(folder: Path, pooling: str = "mean") -> None:
