@@ -25,7 +25,8 @@ from training.dense.base_model import BaseModel
 from training.dense.config import DenseConfig
 from training.dense.measuring import Measurer
 from training.dense.run import Options, train_dense
-from training.dev_sets import load_sets
+from training.dev_sets import DevSet, load_sets
+from training.evaluation.metrics import Evaluated
 
 
 def main() -> None:
@@ -43,7 +44,8 @@ def main() -> None:
     sets = load_sets(
         [EvaluationSet(path=options.data / t["path"], split=t.get("split")) for t in tests], 0
     )
-    rows = []
+    rows: list[dict[str, Any]] = []
+    untuned: dict[str, Evaluated] = {}
     for seed in options.seeds:
         changes = {"output": str(options.output / f"seed-{seed}"), "training": {"seed": seed}}
         config = check_values(merged(values, changes), DenseConfig, source=str(options.config))
@@ -52,7 +54,7 @@ def main() -> None:
         assert result is not None
         print(f"seed {seed}: {time.monotonic() - started:.0f} s; {result.values['verdict']}")
         rows += [{"seed": seed, **row} for row in result.values["sets"]]
-        rows += [{"seed": seed, **row} for row in measure_tests(config, sets)]
+        rows += [{"seed": seed, **row} for row in measure_tests(config, sets, untuned)]
         (options.output / "table.json").write_text(json.dumps(rows, indent=1))
     print_table(rows)
 
@@ -70,13 +72,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure_tests(config: DenseConfig, sets: list[Any]) -> list[dict[str, Any]]:
-    """Base and tuned model on the test sets."""
+def measure_tests(
+    config: DenseConfig, sets: list[DevSet], untuned: dict[str, Evaluated]
+) -> list[dict[str, Any]]:
+    """Base and tuned model on the test sets; the base, the same for all seeds, is kept."""
     measurer = Measurer(config.evaluation.batch_size)
-    base = measurer.measure(BaseModel.read(config).load(), sets)
+    if not untuned:
+        untuned.update(measurer.measure(BaseModel.read(config).load(), sets))
     tuned_config = config.model_copy(update={"model": str(config.output / "model")})
     tuned = measurer.measure(BaseModel.read(tuned_config).load(), sets)
-    return [c.as_dict() for c in compare_sets({s.name: "test" for s in sets}, base, tuned)]
+    return [c.as_dict() for c in compare_sets({s.name: "test" for s in sets}, untuned, tuned)]
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

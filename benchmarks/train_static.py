@@ -1,11 +1,12 @@
 """Train static encoders on judged sets, by a configuration of benchmarks/configs.
 
     python benchmarks/train_static.py DATA --config benchmarks/configs/static-korean.toml \
-        --output runs/static-korean --seeds 0 1 2
+        --each --output runs/static-korean --seeds 0 1 2
 
 DATA holds BEIR folders (corpus.jsonl, queries.jsonl, qrels/); the configuration names sets inside.
-Writes OUTPUT/table.json and prints a Markdown table: BM25 over overlapping pairs of characters,
-the untrained and the trained models.
+With --each, every set has a model of its own, as a user with one corpus would train it; without,
+one model learns all of them. Writes OUTPUT/table.json and prints a Markdown table: BM25 over
+overlapping pairs of characters, the untrained and the trained models.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,44 @@ def main() -> None:
     for key in ("train", "dev", "floor"):
         for entry in values["data"].get(key, []):
             entry["path"] = str(options.data / entry["path"])
-    rows: list[dict[str, Any]] = []
+    runs = list(each_set(values)) if options.each else [("", values)]
+    options.output.mkdir(parents=True, exist_ok=True)
+    table = options.output / "table.json"
+    rows: list[dict[str, Any]] = json.loads(table.read_text()) if table.is_file() else []
     for seed in options.seeds:
-        changes = {"output": str(options.output / f"seed-{seed}"), "training": {"seed": seed}}
-        config = check_values(merged(values, changes), StaticConfig, source=str(options.config))
-        result = train_static(config, Lines(), resume=options.resume)
-        print(f"seed {seed}: {result.values['seconds']:.0f} s", file=sys.stderr)
-        for leg in result.values["legs"]:
-            rows += [{"seed": seed, "leg": leg["leg"], **entry} for entry in leg["sets"]]
-        (options.output / "table.json").write_text(json.dumps(rows, indent=1))
+        for name, found in runs:
+            rows += train(found, options.output / name / f"seed-{seed}", seed, options)
+            table.write_text(json.dumps(rows, indent=1))
     print_table(rows)
+
+
+def each_set(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The configuration of each training set for itself, with its own dev set."""
+    data = values["data"]
+    for entry in data["train"]:
+        dev = [other for other in data["dev"] if other["path"] == entry["path"]]
+        yield Path(entry["path"]).name, {**values, "data": {"train": [entry], "dev": dev}}
+
+
+def train(
+    values: Mapping[str, Any], output: Path, seed: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Train and measure once: a row for each leg and set."""
+    changes = {"output": str(output), "training": {"seed": seed}}
+    config = check_values(merged(values, changes), StaticConfig, source=str(options.config))
+    result = train_static(config, Lines(), resume=options.resume)
+    print(f"seed {seed}: {result.values['seconds']:.0f} s", file=sys.stderr)
+    return [
+        {
+            "seed": seed,
+            "leg": leg["leg"],
+            "strength": leg["strength"],
+            "each": options.each,
+            **entry,
+        }
+        for leg in result.values["legs"]
+        for entry in leg["sets"]
+    ]
 
 
 def arguments() -> argparse.Namespace:
@@ -52,6 +81,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--each", action="store_true", help="a model for each set")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 

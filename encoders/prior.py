@@ -42,6 +42,7 @@ TENSORS: Mapping[str, int] = MappingProxyType(
         "content": 1,
         "idf": 1,
         "query_gain": 1,
+        "asked": 1,
         "words": 1,
         "word_vectors": 2,
         "thresholds": 1,
@@ -67,7 +68,8 @@ class PriorSettings:
         alpha: Steepness of the expansion.
         k1: BM25's saturation.
         b: BM25's length normalisation.
-        top_k: A document keeps so many entries, those with the largest weight times query weight.
+        top_k: A document keeps so many entries, those with the largest weight times query weight
+            times ``asked``: what they add to a score, if a query asks for them.
         query_prompt: Put before each query; a prompt's pieces weigh like others.
         document_prompt: Put before each document.
         lowercase: Whether texts are lower-cased first.
@@ -93,7 +95,8 @@ class PriorHead:
     Attributes:
         settings: What ``config.json`` says.
         tensors: ``content`` [V] 1 for a piece that bears content; ``idf`` [V]; ``query_gain`` [V]
-            logarithm of what training made of the IDF; ``words`` [E] ids a document may be
+            logarithm of what training made of the IDF; ``asked`` [V] how likely a query asks for
+            a piece that its document holds, up to a factor; ``words`` [E] ids a document may be
             expanded to; ``word_vectors`` [E, d] unit rows; ``thresholds`` [E];
             ``projection.weight`` [d, d] and ``projection.bias`` [d]; ``gamma`` [1];
             ``gain`` [d] on a transformer or ``own`` [V] on a static backbone.
@@ -151,8 +154,11 @@ def read_prior(folder: Path) -> PriorHead:
 
     settings = read_prior_settings(folder)
     try:
-        return PriorHead(settings, load_file(str(folder / WEIGHTS)))
-    except (OSError, SafetensorError, ValueError) as error:
+        tensors = load_file(str(folder / WEIGHTS))
+        # Folders written before there was such a tensor: all pieces alike.
+        tensors.setdefault("asked", np.ones_like(tensors["content"]))
+        return PriorHead(settings, tensors)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         msg = f"{folder / WEIGHTS} cannot be read: {error}. Train or build the model again."
         raise EncoderError(msg) from error
 
@@ -230,6 +236,7 @@ def _check_shapes(tensors: Tensors, backbone: str) -> None:
     expected: dict[str, tuple[int, ...]] = {
         "idf": (vocabulary,),
         "query_gain": (vocabulary,),
+        "asked": (vocabulary,),
         "word_vectors": (words, width),
         "thresholds": (words,),
         "projection.weight": (width, width),

@@ -145,6 +145,7 @@ def untrained_head(parts: PriorParts, settings: PriorSettings, options: PriorOpt
         "content": vocabulary.content.astype(np.float32),
         "idf": parts.statistics.idf(),
         "query_gain": np.zeros(size, np.float32),
+        "asked": np.ones(size, np.float32),
         "words": ids,
         "word_vectors": vectors,
         "thresholds": np.zeros(len(ids), np.float32),

@@ -145,6 +145,7 @@ def test_static_backbone(tmp_path: Path) -> None:
         "content": np.ones(320, np.float32),
         "idf": np.ones(320, np.float32),
         "query_gain": np.zeros(320, np.float32),
+        "asked": np.ones(320, np.float32),
         "words": words,
         "word_vectors": vectors,
         "thresholds": np.full(20, 2.0, np.float32),

@@ -55,6 +55,12 @@ def test_an_unknown_pair_falls_into_its_characters(pairs: Tokenizer) -> None:
     assert pairs.encode("쀍").ids == [pairs.token_to_id("[UNK]")]
 
 
+def test_a_number_of_the_corpus_is_one_token(pairs: Tokenizer) -> None:
+    assert "2008" in pairs.encode("2008년 january 2008").tokens
+    assert "".join(pairs.encode("20082008").tokens) == "20082008"
+    assert len(pairs.encode("20082008").tokens) > 1
+
+
 def test_pairs_are_those_of_the_baseline(pairs: Tokenizer) -> None:
     korean = TEXTS[0] + TEXTS[1]
     assert Counter(pairs.encode(korean).tokens) - Counter("..") == Counter(bigrams(korean))

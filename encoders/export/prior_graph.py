@@ -106,7 +106,7 @@ def _prior_class() -> Any:
             with torch.no_grad():
                 self.projection.weight.copy_(tensors["projection.weight"])
                 self.projection.bias.copy_(tensors["projection.bias"])
-            for name in ("content", "idf"):
+            for name in ("content", "idf", "asked"):
                 self.register_buffer(name, tensors[name].float())
             self.register_buffer("words", tensors["words"].long())
             self.register_buffer("slots", _slots(tensors["words"], head.vocabulary))
@@ -177,10 +177,10 @@ def _saturated(graph: Module, ids: Tensor, mask: Tensor, gains: Tensor) -> Tenso
 
 
 def _capped(graph: Module, weights: Tensor, top_k: int) -> Tensor:
-    """What would add most to a score stays; what no query can ask for goes."""
+    """What is likely to add most to a score stays; what no query can ask for goes."""
     import torch
 
-    worth = weights * graph.query_weights()
+    worth = weights * graph.query_weights() * graph.asked
     least = worth.topk(min(top_k, worth.shape[1]), dim=1).values[:, -1:]
     return torch.where((worth >= least) & (worth > 0), weights, torch.zeros_like(weights))
 

@@ -27,6 +27,9 @@ from training.sparse.representations import Documents
 
 Tensor: TypeAlias = Any  # torch.Tensor, which is imported only where it is used
 
+# Tensors of the head that training leaves as they are.
+_FIXED = ("words", "content", "idf", "asked")
+
 
 @dataclass(frozen=True)
 class PriorStudent:
@@ -123,9 +126,9 @@ class PriorStudent:
         tensors = {
             name: state[name].detach().float().cpu().numpy()
             for name in self.head.tensors
-            if name not in ("words", "content", "idf")
+            if name not in _FIXED
         }
-        kept = {name: self.head.tensors[name] for name in ("words", "content", "idf")}
+        kept = {name: self.head.tensors[name] for name in _FIXED}
         return PriorHead(self.head.settings, {**tensors, **kept})
 
     def save(self, folder: Path) -> None:

@@ -40,7 +40,7 @@ def _leg(leg: Mapping[str, Any], baseline: str) -> str:
         f"## {kind.capitalize()} model, `{kind}/`",
         "",
         f"{_KINDS[kind][0].upper()}{_KINDS[kind][1:]}. {leg['vocabulary']:,} tokens; weights of "
-        f"step {leg['best_step']}.",
+        f"step {leg['best_step']}{_strength(leg)}.",
         "",
         f"NDCG@10, exact search; the baseline is {baseline}. p is corrected for the sets."
         + (" Each set is measured with the IDF of its own corpus." if kind == "sparse" else ""),
@@ -53,6 +53,11 @@ def _leg(leg: Mapping[str, Any], baseline: str) -> str:
         f"![Curves](training/{kind}/curves.png)",
     ]
     return "\n".join(lines)
+
+
+def _strength(leg: Mapping[str, Any]) -> str:
+    share = leg["strength"]
+    return "" if share is None else f", {100 * share:.0f} % of what was learned (chosen on dev)"
 
 
 def _row(entry: Mapping[str, Any], *, sparse: bool) -> str:

@@ -1,7 +1,7 @@
 """What a static training run can be told."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,8 @@ class SparseLeg(Section):
         top_k: Entries of a document's vector, at most.
         expansion_rank: Expansion starts where the word of this rank of a document is.
         gamma: Weight of the expansion at the start.
+        strengths: Shares of what was learned of which the best on the dev sets is taken; 0 is
+            BM25 over the tokens.
     """
 
     tokenizer: TokenizerKind = "bigram"
@@ -51,6 +53,9 @@ class SparseLeg(Section):
     top_k: int = Field(default=150, ge=1)
     expansion_rank: int = Field(default=70, ge=1)
     gamma: float = Field(default=0.3, gt=0)
+    strengths: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(0.0, 0.25, 0.5, 0.75, 1.0), min_length=1
+    )
 
 
 class ModelSettings(Section):

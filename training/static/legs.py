@@ -24,6 +24,7 @@ from training.static.preparation import Prepared, prepare
 from training.static.saving import prior_settings, save_dense, save_sparse
 from training.static.sources import TrainSource
 from training.static.starting import start_dense, start_sparse
+from training.static.strength import take_best_strength
 
 Module: TypeAlias = Any
 
@@ -37,6 +38,7 @@ class LegResult:
     Attributes:
         leg: Which model.
         best_step: The step its weights are from.
+        strength: Share of what the sparse model learned that was taken; none for a dense model.
         start: Metrics before training.
         trained: Metrics after it.
         entries: Entries of a document's vector on each set, on average; none for a dense model.
@@ -45,6 +47,7 @@ class LegResult:
 
     leg: Leg
     best_step: int
+    strength: float | None
     start: Mapping[str, Evaluated]
     trained: Mapping[str, Evaluated]
     entries: Mapping[str, float]
@@ -90,12 +93,13 @@ def train_leg(
     progress.stage(f"{leg}: training")
     job = Job(leg, network, prepared.sets, loss, measure, config.training, folder, progress)
     best_step = fit(job, start, resume=resume)
+    strength = _strength(config, leg, network, measure) if measured else None
     trained = measure(network)
     _write(config, leg, prepared, network)
     write_atomically(folder.curves, draw_curves(folder.read_log(), title=f"{leg} model"))
     entries = _entries(config, leg, prepared, network, measured)
     size = prepared.tokenizer.get_vocab_size()
-    return LegResult(leg, best_step, start, trained, entries, size)
+    return LegResult(leg, best_step, strength, start, trained, entries, size)
 
 
 def leg_folder(config: StaticConfig, leg: Leg) -> RunFolder:
@@ -123,6 +127,12 @@ def _parts(
 
 def _dense_loss(network: Module, batch: Any, random: Any, settings: Any) -> Any:
     return dense_loss(network, batch, settings, random)
+
+
+def _strength(config: StaticConfig, leg: Leg, network: Module, measure: Any) -> float | None:
+    if leg == "dense":
+        return None
+    return take_best_strength(network, measure, config.model.sparse.strengths)
 
 
 def _write(config: StaticConfig, leg: Leg, prepared: Prepared, network: Module) -> None:

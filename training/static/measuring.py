@@ -101,12 +101,12 @@ def document_vectors(
     weights = bm25_weights(counts, statistics.average_length)
     vectors = torch.from_numpy(pooled(network, rows))
     with torch.no_grad():
-        asked = network.query_weights(torch.from_numpy(statistics.idf()))
+        idf = torch.from_numpy(statistics.idf())
         for start in range(0, len(rows), _ROWS):
             part = slice(start, start + _ROWS)
             saturated = torch.from_numpy(weights[part].toarray())
             found = network.whole(vectors[part], saturated)
-            worth = found * asked
+            worth = network.worth(found, idf)
             stays = (worth > 0) & (worth >= least_worth(worth, top_k))
             kept = torch.where(stays, found, torch.zeros(()))
             yield from sparse_rows(kept.numpy(), NO_PRUNING)

@@ -25,12 +25,14 @@ class SparseStart:
 
     Attributes:
         content: 1 for a token that bears content, ``[V]``.
+        asked: How often a query asks for a token that its document holds, ``[V]``.
         threshold: Where expansion starts.
         gamma: Weight of the expansion.
         alpha: Steepness of the expansion.
     """
 
     content: npt.NDArray[np.float32]
+    asked: npt.NDArray[np.float32]
     threshold: float
     gamma: float
     alpha: float
@@ -99,9 +101,13 @@ def sparse_network(
             self.own = torch.nn.Parameter(torch.zeros(size))
             self.query_gain = torch.nn.Parameter(torch.zeros(size))
             self.register_buffer("content", torch.from_numpy(start.content.copy()))
+            self.register_buffer("asked", torch.from_numpy(start.asked.copy()))
 
         def query_weights(self, idf: Tensor) -> Tensor:
             return idf * self.query_gain.exp() * self.content
+
+        def worth(self, weights: Tensor, idf: Tensor) -> Tensor:
+            return weights * self.query_weights(idf) * self.asked
 
         def projected(self, pooled: Tensor) -> Tensor:
             return functional.normalize(self.projection(pooled), dim=1)

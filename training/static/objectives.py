@@ -75,7 +75,7 @@ class SparseObjective:
         long = ((saturated > 0).sum(1) > self._top_k * _LONG_SHARE).nonzero().flatten()
         if len(long):
             with torch.no_grad():
-                worth = network.whole(pooled[long], saturated[long]) * network.query_weights(idf)
+                worth = network.worth(network.whole(pooled[long], saturated[long]), idf)
                 least = least_worth(worth, self._top_k)
                 kept[long] = (worth[:, columns] >= least).float()
         return kept

@@ -114,6 +114,7 @@ def _leg_values(
     return {
         "leg": leg.leg,
         "best_step": leg.best_step,
+        "strength": leg.strength,
         "vocabulary": leg.vocabulary,
         "sets": [
             {

@@ -77,6 +77,7 @@ def head_tensors(network: Module, prepared: Prepared) -> dict[str, Any]:
             "content": network.content,
             "idf": torch.from_numpy(prepared.idf),
             "query_gain": network.query_gain,
+            "asked": network.asked,
             "words": words,
             "word_vectors": functional.normalize(network.words[words], dim=1),
             "thresholds": network.thresholds[words],

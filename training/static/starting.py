@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from training.static.asking import asking_rates
 from training.static.config import SparseLeg
 from training.static.networks import SparseStart, bags, dense_network, sparse_network
 from training.static.preparation import Prepared
@@ -24,6 +25,7 @@ def start_sparse(prepared: Prepared, leg: SparseLeg, seed: int) -> Module:
     """BM25 over the tokens, and expansion to the tokens nearest the document's vector."""
     start = SparseStart(
         content=prepared.content,
+        asked=asking_rates(prepared.sets, prepared.idf),
         threshold=_threshold(prepared, leg.expansion_rank, seed),
         gamma=leg.gamma,
         alpha=ALPHA,

@@ -4,10 +4,10 @@
 is the same piece with and without a particle before or behind it.
 
 ``bigram``: what OpenSearch's ``cjk`` analyzer gives: overlapping pairs of characters of Hangul,
-Han and Kana; everything else in word pieces. A tokenizer cannot overlap by itself; here its
-normaliser writes each such character twice, the first and the last of a run are dropped, and what
-is left is cut into pairs: 손해배상 → 손손해해배배상상 → 손해 해배 배상. A pair that is not in the
-vocabulary falls into its two characters: rare names stay searchable.
+Han and Kana; numbers of the corpus whole; everything else in word pieces. A tokenizer cannot
+overlap by itself; here its normaliser writes each such character twice, the first and the last of
+a run are dropped, and what is left is cut into pairs: 손해배상 → 손손해해배배상상 → 손해 해배 배상.
+A pair that is not in the vocabulary falls into its two characters: rare names stay searchable.
 """
 
 import itertools
@@ -31,8 +31,6 @@ Texts: TypeAlias = Callable[[], Iterable[str]]
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 MAX_PIECE = 8
-# Pairs seen less often are not worth a row of the table; their characters are.
-MIN_PAIR_COUNT = 2
 # Share of a bigram vocabulary that other scripts (Latin words, digits) may take.
 OTHER_SHARE = 0.2
 _HANGUL = "가-힣ᄀ-ᇿ"
@@ -41,7 +39,9 @@ _RUN = re.compile(f"[{OVERLAPPING}]+")
 _MAX_COUNTED = 5_000_000
 _MAX_REPEATS = 100
 _MAX_WORD = 16
-_CHARACTER_SCORE, _PAIR_SCORE = -20.0, -10.0
+_NUMBER = re.compile(r"\d\d+")
+# Pieces have log-probabilities near -10: a whole number wins over its parts.
+_CHARACTER_SCORE, _PAIR_SCORE, _NUMBER_SCORE = -20.0, -10.0, -5.0
 
 
 def train_tokenizer(texts: Texts, kind: TokenizerKind, size: int) -> "Tokenizer":
@@ -100,14 +100,16 @@ def _normalized(text: str) -> str:
 
 def _train_bigram(texts: Texts, size: int) -> "Tokenizer":
     counts = _count(texts())
-    other = _other_pieces(counts.words, max(8, int(size * OTHER_SHARE)))
+    share = max(8, int(size * OTHER_SHARE))
+    other = _other_pieces(counts.words, share)
+    other |= _numbers(counts.words, share - len(other))
     vocabulary: dict[str, float] = {PAD: 0.0, UNKNOWN: 0.0, **other}
     # Two characters never win over the pair that holds both.
     for character, _ in counts.characters.most_common(size - len(vocabulary)):
         vocabulary.setdefault(character, _CHARACTER_SCORE)
-    for pair, count in counts.pairs.most_common(max(0, size - len(vocabulary))):
-        if count >= MIN_PAIR_COUNT:
-            vocabulary[pair] = _PAIR_SCORE
+    # Even a pair seen once: the rarest tell most about a document.
+    for pair, _ in counts.pairs.most_common(max(0, size - len(vocabulary))):
+        vocabulary[pair] = _PAIR_SCORE
     return bigram_tokenizer(list(vocabulary.items()), doubled=counts.characters)
 
 
@@ -193,6 +195,15 @@ def _other_pieces(words: Counter[str], size: int) -> dict[str, float]:
     tokenizer = _unigram(repeated, size, max_piece=_MAX_WORD)
     pieces = json.loads(tokenizer.to_str())["model"]["vocab"]
     return {piece: score for piece, score in pieces if piece not in (PAD, UNKNOWN)}
+
+
+def _numbers(words: Counter[str], size: int) -> dict[str, float]:
+    """The most frequent numbers: case 2019-12345 is found by its number, not by parts of others."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for number in _NUMBER.findall(word):
+            counts[number] += count
+    return {number: _NUMBER_SCORE for number, _ in counts.most_common(max(0, size))}
 
 
 def _hangul() -> Iterator[str]:
