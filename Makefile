@@ -1,4 +1,4 @@
-.PHONY: help install fix lint test test-code test-docs test-all test-fast test-secure test-cluster
+.PHONY: help install fix lint test test-code test-live test-docs test-all test-secure test-cluster
 
 help:  ## Show this help.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -15,11 +15,14 @@ lint:  ## Style, format and types.
 	python -m ruff format --check .
 	python -m mypy
 
-test:  ## All tests but the two slower stages; each half starts an OpenSearch 3.6 of its own and stops it.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-code test-docs
+test:  ## All tests but the two slower stages, three parts side by side.
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-code test-live test-docs
 
-test-code:  ## The tests of the code.
-	python -m pytest --ignore tests/test_docs.py -m "not secure and not cluster"
+test-code:  ## The tests that need no node.
+	python -m pytest --ignore tests/test_docs.py -m "not node and not live and not secure and not cluster"
+
+test-live:  ## The tests on an OpenSearch 3.6, which is started and stopped.
+	python -m pytest --ignore tests/test_docs.py -m "(node or live) and not secure and not cluster"
 
 test-docs:  ## Every documented command, in order.
 	python -m pytest tests/test_docs.py
@@ -31,6 +34,3 @@ test-cluster:  ## Three nodes, one of which is killed.
 	python -m pytest -m cluster
 
 test-all: test test-secure test-cluster  ## Every stage.
-
-test-fast:  ## The tests that need no node.
-	python -m pytest -m "not node and not live and not secure and not cluster"

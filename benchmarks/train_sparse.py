@@ -2,10 +2,14 @@
 
     python benchmarks/train_sparse.py --data DATA --work FOLDER
     python benchmarks/train_sparse.py --data DATA --work FOLDER --resume
+    python benchmarks/train_sparse.py --data DATA --work SECOND --base FOLDER/run/model \
+        --teacher runs/dense/seed-0/model
 
-Records with hard negatives are looked for in the work folder and made by sparse_records.py where
-they are missing. BM25's figures are those of docs/results.json, measured on a node with the English
-analyzer. Each set is searched with the IDF and the average length of its own corpus.
+The last form is a second stage: half the steps from a trained model, with its word vectors free and
+a tuned dense model as the teacher, which may then teach on all sets. Records with hard negatives
+are looked for in the work folder and made by sparse_records.py where they are missing. BM25's
+figures are those of docs/results.json, measured on a node with the English analyzer. Each set is
+searched with the IDF and the average length of its own corpus.
 """
 
 import argparse
@@ -49,6 +53,8 @@ def main() -> None:
     config = _config(arguments)
     if not arguments.measure_only:
         train_sparse(config, resume=arguments.resume, tell=_tell)
+    if arguments.no_measuring:
+        return
     rows = [
         row
         for name, split in MEASURED
@@ -120,6 +126,7 @@ def _config(arguments: argparse.Namespace) -> SparseConfig:
     train = []
     for name, (weight, teacher) in TRAIN.items():
         folder = arguments.data / name
+        teacher = teacher or arguments.teacher is not None
         entry = f'path = "{_records(folder, records, arguments)}", weight = {weight}'
         train.append(f'{{ {entry}, teacher = {str(teacher).lower()}, corpus = "{folder}" }}')
     dev = [
@@ -135,9 +142,25 @@ def _config(arguments: argparse.Namespace) -> SparseConfig:
         "data.adapt=true",
         f'output="{arguments.work / "run"}"',
         f"training.seed={arguments.seed}",
+        *_second_stage(arguments),
         *arguments.set,
     ]
     return load_config(CONFIG, SparseConfig, overrides=overrides)
+
+
+def _second_stage(arguments: argparse.Namespace) -> list[str]:
+    if arguments.base is None or arguments.teacher is None:
+        return []
+    teachers = (
+        f'{{ model = "{arguments.teacher}", scale = 25.0 }}, {{ model = "bm25", scale = 0.2 }}'
+    )
+    return [
+        f'model="{arguments.base}"',
+        f"loss.distillation.teachers=[{teachers}]",
+        "training.steps=190",
+        "training.rates.words=2e-4",
+        "evaluation.every=95",
+    ]
 
 
 def _records(folder: Path, target: Path, arguments: argparse.Namespace) -> Path:
@@ -164,6 +187,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BEIR folders")
     parser.add_argument("--work", type=Path, required=True, help="records, run and figures")
+    parser.add_argument("--base", type=Path, help="trained model, for a second stage")
+    parser.add_argument("--teacher", type=Path, help="tuned dense model, for a second stage")
+    parser.add_argument("--no-measuring", action="store_true", help="train only")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--top-k", type=int, default=150, help="entries a document keeps")

@@ -1,11 +1,12 @@
 """The page docs/training-results.md, from what the training benchmarks wrote.
 
-    python benchmarks/training_results.py --dense runs/dense/table.json \
-        --sparse runs/sparse/sparse.json --static runs/static/table.json \
+    python benchmarks/training_results.py --dense runs/dense/seed-0 runs/dense/seed-1 \
+        runs/dense/table.json --sparse runs/sparse/run runs/sparse/sparse.json \
+        --static runs/static/table.json --synonyms runs/synonyms/synonyms.json \
         --hybrid runs/hybrid.json runs/hybrid-korean.json
 
 Figures of parts that are not given are kept from docs/training-results.json. The folder of a dense
-or sparse run stands for its dev and floor sets.
+or sparse run stands for its dev and floor sets, the table of dense runs for their test sets.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PAGE_FILE = ROOT / "docs" / "training-results.md"
 FIGURES = ROOT / "docs" / "training-results.json"
-PARTS = ("dense", "sparse", "static", "hybrid")
+PARTS = ("dense", "sparse", "synonyms", "static", "hybrid")
 METRIC = "ndcg@10"
 
 
@@ -43,6 +44,10 @@ def rows_of(part: str, path: Path) -> list[dict[str, Any]]:
     if path.is_dir():
         return list(RUNS[part](path))
     found = json.loads(path.read_text())
+    if part == "synonyms":
+        return [found]
+    if part == "dense":
+        return [row for row in found if row["role"] == "test"]
     return list(found["sets"] if isinstance(found, dict) else found)
 
 
@@ -81,13 +86,13 @@ def labelled(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
 
 def compact(part: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of a row."""
-    if part in ("hybrid",):
+    if part in ("hybrid", "synonyms"):
         return dict(row)
     if part == "sparse":
         kept = ("ndcg", "document_dims", "max_document_dims", "query_dims", "flops")
         sides = {s: {k: row[s][k] for k in kept} for s in ("untrained", "trained")}
         return {**{k: row[k] for k in ("set", "queries", "bm25")}, **sides}
-    wanted = ("seed", "set", "role", "leg", "untrained", "entries", "run")
+    wanted = ("seed", "set", "role", "leg", "untrained", "entries", "run", "strength")
     kept = {k: row[k] for k in wanted if k in row}
     p = row["comparison"]["p_holm"]
     return {**kept, "base": row["base"][METRIC], "tuned": row["tuned"][METRIC], "p": p}
@@ -95,7 +100,13 @@ def compact(part: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The page."""
-    makers = {"dense": dense, "sparse": sparse, "static": static, "hybrid": hybrid}
+    makers = {
+        "dense": dense,
+        "sparse": sparse,
+        "synonyms": synonyms,
+        "static": static,
+        "hybrid": hybrid,
+    }
     parts = ["\n".join(makers[name](figures[name])) for name in PARTS if figures.get(name)]
     return INTRODUCTION + "\n\n".join(parts) + "\n"
 
@@ -110,7 +121,8 @@ def dense(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for key, found in grouped(rows, ("set", "role")):
         base, tuned = found[0]["base"], [row["tuned"] for row in found]
         lines.append(
-            f"| {key[0]} | {key[1]} | {found[0].get('run', '–')} | {len(found)} | {base:.3f} "
+            f"| {key[0]} | {key[1]} | {listed(row.get('run') for row in found)} | {len(found)} "
+            f"| {base:.3f} "
             f"| {spread(tuned)} "
             f"| {change(tuned, base)} | {worst(found)} |"
         )
@@ -142,8 +154,8 @@ def static(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """BM25 over pairs of characters, untrained, trained."""
     lines = [
         STATIC,
-        "| leg | set | seeds | BM25 pairs | untrained | trained | change | p | entries |",
-        "| --- " * 9 + "|",
+        "| leg | set | seeds | BM25 pairs | untrained | trained | change | p | entries | taken |",
+        "| --- " * 10 + "|",
     ]
     for key, found in grouped(rows, ("leg", "set")):
         base, tuned = found[0]["base"], [row["tuned"] for row in found]
@@ -152,8 +164,32 @@ def static(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(
             f"| {key[0]} | {key[1]} | {len(found)} | {base:.3f} | {untrained:.3f} "
             f"| {spread(tuned)} | {change(tuned, base)} | {worst(found)} "
-            f"| {'–' if entries is None else f'{entries:.0f}'} |"
+            f"| {'–' if entries is None else f'{entries:.0f}'} "
+            f"| {listed(share(row.get('strength')) for row in found)} |"
         )
+    return lines
+
+
+def share(strength: float | None) -> str | None:
+    """How much of what was learned was taken."""
+    return None if strength is None else f"{100 * strength:.0f} %"
+
+
+def synonyms(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Source Preservation and Synonym Activation on anchors that were held back."""
+    lines = [
+        SYNONYMS,
+        "| thesaurus | anchors (held back) | model | Source Preservation | Synonym Activation "
+        "| combined |",
+        "| --- " * 6 + "|",
+    ]
+    for row in rows:
+        for system, found in row["systems"].items():
+            lines.append(
+                f"| {row['thesaurus']} | {found['anchors']} | {system} "
+                f"| {found['source_preservation']:.3f} | {found['synonym_activation']:.3f} "
+                f"| {found['combined']:.0f} |"
+            )
     return lines
 
 
@@ -186,6 +222,11 @@ def grouped(
     for row in rows:
         found.setdefault(tuple(row[key] for key in keys), []).append(row)
     return found.items()
+
+
+def listed(values: Iterable[str | None]) -> str:
+    """Distinct values, in the order they came."""
+    return "; ".join(dict.fromkeys(value for value in values if value)) or "–"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -230,10 +271,18 @@ SPARSE = """## Sparse: SPLADE with a lexical prior on the embedded MiniLM
 `python benchmarks/train_sparse.py --data DATA --work runs/sparse`. Inference-free queries, at most
 150 entries a document; BM25 is OpenSearch's with the English analyzer (docs/results.md).
 """
+SYNONYMS = """## Synonyms that were held back
+
+`python benchmarks/train_synonyms.py DATA --work runs/synonyms`. Triplets of single terms, split by
+anchor. Source Preservation: share of an anchor's own pieces among its 15 heaviest tokens; Synonym
+Activation: share of anchors with a piece of the synonym, not their own, among them.
+"""
 STATIC = """## Static encoders for Korean, no pretrained model
 
-`python benchmarks/train_static.py DATA --config benchmarks/configs/static-korean.toml --output
-runs/static`. The baseline is BM25 over overlapping pairs of characters.
+`python benchmarks/train_static.py DATA --config benchmarks/configs/static-korean.toml --each
+--output runs/static`. A model for each set, trained on its training queries. The baseline is BM25
+over overlapping pairs of characters, uncapped; a sparse document keeps at most 150 entries.
+*taken*: share of what was learned, chosen on dev (0 is BM25 over capped pairs).
 """
 HYBRID = """## Hybrid on a real node, all legs trained
 

@@ -1,6 +1,7 @@
 """Whole runs on tiny models: they learn, resume, export; every preset runs on its architecture."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,11 @@ def test_sentence_encoder_learns_and_writes_everything(
     for name in ("config.toml", "log.jsonl", "curves.png", "README.md", "result.json"):
         assert (output / name).stat().st_size > 0
     assert 0 <= result["after"]["synonyms"]["combined"] <= 200
+    (comparison,) = result["comparisons"].values()
+    (before,), (after,) = (result[when]["dev"].values() for when in ("before", "after"))
+    difference = after["metrics"]["ndcg@10"] - before["metrics"]["ndcg@10"]
+    assert comparison["difference"] == pytest.approx(difference, abs=1e-6)
+    assert f"| {comparison['verdict']} |" in (output / "README.md").read_text()
     documents = [
         load_sparse(str(output / "model"), LoadOptions(runtime=r)) for r in ("torch", "onnx")
     ]
@@ -142,7 +148,9 @@ def test_sentence_encoder_learns_and_writes_everything(
 
 def test_a_killed_run_resumes_with_the_same_result(data: Path, tmp_path: Path) -> None:
     base = _model(tmp_path, dense_bert)
-    changes = {"training": {"dropout": 0.1}}
+    floor = shutil.copytree(data, tmp_path / "floor")
+    sets = {"floor": [{"path": str(floor), "split": "dev"}]}
+    changes = {"training": {"dropout": 0.1}, "data": sets}
     whole = train_sparse(_config(base, data, tmp_path / "whole", **changes))
 
     class Killed(Exception):
@@ -158,7 +166,9 @@ def test_a_killed_run_resumes_with_the_same_result(data: Path, tmp_path: Path) -
     with pytest.raises(TrainingError, match="--resume"):
         train_sparse(config)
     resumed = train_sparse(config, resume=True)
-    assert resumed["after"] == whole["after"]
+    for part in ("before", "after", "floor_before", "floor_after", "comparisons"):
+        assert resumed[part] == whole[part]
+    assert list(resumed["comparisons"]) == [f"{data.name}/dev", "floor/dev"]
     assert _losses(tmp_path / "killed") == _losses(tmp_path / "whole")
 
 

@@ -49,17 +49,34 @@ def compare_sets(
         base: Set -> metrics of the base model.
         tuned: Set -> metrics of the tuned one.
     """
-    found = [
-        compare(
-            Pair("tuned", "base", PRIMARY, tuned[name].values(PRIMARY), base[name].values(PRIMARY))
-        )
-        for name in roles
-    ]
-    corrected = holm([comparison.p_randomisation for comparison in found])
+    found = compare_values(
+        {name: base[name].values(PRIMARY) for name in roles},
+        {name: tuned[name].values(PRIMARY) for name in roles},
+    )
     return [
-        SetComparison(name, role, base[name], tuned[name], replace(comparison, p_holm=p))
-        for (name, role), comparison, p in zip(roles.items(), found, corrected, strict=True)
+        SetComparison(name, role, base[name], tuned[name], found[name])
+        for name, role in roles.items()
     ]
+
+
+def compare_values(
+    before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]]
+) -> dict[str, Comparison]:
+    """Compare NDCG@10 query by query, with Holm's correction over the sets.
+
+    Args:
+        before: Set -> values of the base model.
+        after: Set -> values of the tuned one, in the same order; these sets are compared.
+    """
+    found = {
+        name: compare(Pair("tuned", "base", PRIMARY, values, before[name]))
+        for name, values in after.items()
+    }
+    corrected = holm([comparison.p_randomisation for comparison in found.values()])
+    return {
+        name: replace(comparison, p_holm=p)
+        for (name, comparison), p in zip(found.items(), corrected, strict=True)
+    }
 
 
 def markdown_table(comparisons: Sequence[SetComparison]) -> str:

@@ -83,10 +83,11 @@ def _print(result: dict[str, Any], output: Path) -> None:
         ("floor", result["floor_before"], result["floor_after"]),
     ):
         for name, entry in after.items():
-            first = before.get(name, entry)["metrics"]["ndcg@10"]
+            first = before[name]["metrics"]["ndcg@10"]
             last = entry["metrics"]["ndcg@10"]
             click.echo(
                 f"{name:24} {role:6} NDCG@10 {first:.4f} -> {last:.4f}   "
+                f"{result['comparisons'][name]['verdict']:14} "
                 f"{entry['document_dims']:.0f} entries per document"
             )
     synonyms = result["after"].get("synonyms")

@@ -1,7 +1,7 @@
 """What is measured of a sparse encoder: retrieval, sparsity, and what training on synonyms asks."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Measured:
         document_dims: ... of a document.
         max_document_dims: ... of the longest document.
         flops: Expected products of a query with a document: ``Σ_j p_query(j) · p_document(j)``.
+        by_query: NDCG@10 of each query, in the order of the judgements.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Measured:
     document_dims: float
     max_document_dims: int
     flops: float
+    by_query: tuple[float, ...] = field(repr=False)
 
     @property
     def ndcg(self) -> float:
@@ -39,8 +41,8 @@ class Measured:
         return self.metrics[PRIMARY]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return asdict(self)
+        """JSON-ready values, without those of single queries."""
+        return {name: value for name, value in asdict(self).items() if name != "by_query"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class SynonymScores:
 def measure(encoder: SparseEncoder, dev_set: DevSet) -> Measured:
     """Search a set exactly and count what it costs."""
     evaluated, _, sparsity = search_with_sparse(encoder, dev_set)
-    return Measured(dev_set.name, dict(evaluated.aggregate), **asdict(sparsity))
+    values = tuple(evaluated.values(PRIMARY))
+    return Measured(dev_set.name, dict(evaluated.aggregate), **asdict(sparsity), by_query=values)
 
 
 def synonym_scores(

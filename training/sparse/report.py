@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from training.evaluation.significance import format_p
 from training.run_folder import RunFolder, disk_faults, write_atomically
 from training.sparse.config import SparseConfig
 
@@ -37,8 +38,9 @@ def write_curves(run: RunFolder) -> None:
 
 def write_card(run: RunFolder, config: SparseConfig, result: dict[str, Any]) -> None:
     """The model card: what it is, what it was trained on, what it reached."""
-    rows = [*_rows(result["before"].get("dev", {}), result["after"].get("dev", {}))]
-    rows += _rows(result["floor_before"], result["floor_after"])
+    found = result["comparisons"]
+    rows = _rows(result["before"].get("dev", {}), result["after"].get("dev", {}), found)
+    rows += _rows(result["floor_before"], result["floor_after"], found)
     data = "\n".join(
         f"- `{entry.path}` {entry.split or ''}".rstrip() for entry in config.data.train
     )
@@ -61,11 +63,13 @@ def write_card(run: RunFolder, config: SparseConfig, result: dict[str, Any]) -> 
         "",
         data,
         "",
-        "| set | NDCG@10 before | after | change | entries per document | per query | FLOPS |",
-        "|---|---|---|---|---|---|---|",
+        "| set | NDCG@10 before | after | change | verdict | entries per document | per query "
+        "| FLOPS |",
+        "|---|---|---|---|---|---|---|---|",
         *rows,
         "",
-        "Before is the untrained model; FLOPS is the expected number of shared entries.",
+        "Before is the untrained model; FLOPS is the expected number of shared entries. p values "
+        "are of a paired randomisation test, corrected over the sets after Holm.",
     ]
     if synonyms:
         lines += ["", _synonym_line(synonyms)]
@@ -85,15 +89,15 @@ def _what(config: SparseConfig) -> str:
     )
 
 
-def _rows(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _rows(before: dict[str, Any], after: dict[str, Any], comparisons: dict[str, Any]) -> list[str]:
     rows = []
     for name, entry in after.items():
-        new = entry["metrics"]["ndcg@10"]
-        old = before[name]["metrics"]["ndcg@10"] if name in before else None
-        change = "" if not old else f"{100 * (new - old) / old:+.1f} %"
-        first = "" if old is None else f"{old:.3f}"
+        old, new = (found["metrics"]["ndcg@10"] for found in (before[name], entry))
+        change = f"{100 * (new - old) / old:+.1f} %" if old else "–"
+        found = comparisons[name]
         rows.append(
-            f"| {name} | {first} | {new:.3f} | {change} | {entry['document_dims']:.0f} "
+            f"| {name} | {old:.3f} | {new:.3f} | {change} ({format_p(found['p_holm'])}) "
+            f"| {found['verdict']} | {entry['document_dims']:.0f} "
             f"| {entry['query_dims']:.1f} | {entry['flops']:.2f} |"
         )
     return rows

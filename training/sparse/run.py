@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from encoders.options import LoadOptions
+from training.comparing import compare_values
 from training.config import save_config
 from training.data.records import TrainingRecord
 from training.dev_sets import DevSet, load_sets
@@ -75,8 +76,10 @@ class Watcher:
         self._log({**values, "seconds": round(time.monotonic() - self.started, 1)})
 
     def measure(self, step: int) -> tuple[float, dict[str, Any]]:
-        """Measure the dev sets and refuse a collapsed encoder."""
-        found = measured(self.student, self.sets.dev, adapt=self.config.data.adapt)
+        """Measure the dev sets (first the floor as well) and refuse a collapsed encoder."""
+        adapt = self.config.data.adapt
+        found = measured(self.student, self.sets.dev, adapt=adapt)
+        floor = [] if step else measured(self.student, self.sets.floor, adapt=adapt)
         encoder = self.student.encoder()
         values: dict[str, Any] = {"dev": {entry.name: entry.as_dict() for entry in found}}
         metric = mean([entry.ndcg for entry in found])
@@ -88,7 +91,11 @@ class Watcher:
         if step:
             check_sparsity(found, encoder.identity.dimension, self.config.gates)
         self._log({"step": step, "metric": metric, **values})
-        return metric, {"metric": metric, **values}
+        kept = {
+            "floor": {entry.name: entry.as_dict() for entry in floor},
+            "by_query": {entry.name: list(entry.by_query) for entry in (*found, *floor)},
+        }
+        return metric, {"metric": metric, **values, **kept}
 
     def _log(self, entry: dict[str, Any]) -> None:
         if self.is_main:
@@ -135,12 +142,10 @@ def _train(
     if resume and not loop.resume():
         logger.warning("%s holds no checkpoint that can be read; starting anew", run.root)
     watcher = Watcher(config, run, sets, student, rank == 0, tell)
-    first = loop.progress.step == 0
-    floor = measured(student, sets.floor, adapt=config.data.adapt) if first else []
     loop.train(Events(watcher.step, watcher.measure))
     if rank:
         return {}
-    return _finish(loop, sets, floor, time.monotonic() - watcher.started)
+    return _finish(loop, sets, time.monotonic() - watcher.started)
 
 
 def _read(config: SparseConfig) -> Sets:
@@ -190,12 +195,18 @@ def measured(student: Any, sets: list[DevSet], *, adapt: bool) -> list[Measured]
     return found
 
 
-def _finish(loop: Loop, sets: Sets, floor_before: list[Measured], seconds: float) -> dict[str, Any]:
+def _finish(loop: Loop, sets: Sets, seconds: float) -> dict[str, Any]:
     """Keep the best checkpoint, measure it, and write everything people and programs read."""
     run, student, progress = loop.run, loop.student, loop.progress
     _take_best(run, student, progress)
     saved_copy(student, run.model)
-    after = measured(student, sets.floor, adapt=loop.config.data.adapt)
+    first = progress.measured[0]
+    best = next(entry for entry in progress.measured if entry["step"] == progress.best_step)
+    floor = measured(student, sets.floor, adapt=loop.config.data.adapt)
+    after = {
+        **{name: best["by_query"][name] for name in best["dev"]},
+        **{entry.name: entry.by_query for entry in floor},
+    }
     result = {
         "recipe": loop.config.recipe,
         "model": loop.config.model,
@@ -206,10 +217,14 @@ def _finish(loop: Loop, sets: Sets, floor_before: list[Measured], seconds: float
         "left_out": sets.left_out,
         "seconds": round(seconds, 1),
         "records": sum(len(entry.records) for entry in sets.train),
-        "before": progress.measured[0],
-        "after": next(m for m in progress.measured if m["step"] == progress.best_step),
-        "floor_before": {entry.name: entry.as_dict() for entry in floor_before},
-        "floor_after": {entry.name: entry.as_dict() for entry in after},
+        "before": _without_details(first),
+        "after": _without_details(best),
+        "floor_before": first["floor"],
+        "floor_after": {entry.name: entry.as_dict() for entry in floor},
+        "comparisons": {
+            name: found.as_dict()
+            for name, found in compare_values(first["by_query"], after).items()
+        },
     }
     if progress.best_step == 0:
         logger.warning("no checkpoint was better than the untrained model, which was kept")
@@ -217,6 +232,10 @@ def _finish(loop: Loop, sets: Sets, floor_before: list[Measured], seconds: float
     write_curves(run)
     write_card(run, loop.config, result)
     return result
+
+
+def _without_details(measurement: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in measurement.items() if k not in ("floor", "by_query")}
 
 
 def _take_best(run: RunFolder, student: Any, progress: Progress) -> None:
