@@ -6,6 +6,7 @@ weights.
 
     python benchmarks/splade_gradient.py
     python benchmarks/splade_gradient.py --texts 64 --tokens 256 --device cuda
+    python benchmarks/splade_gradient.py --texts 48 --output runs/gradient-48.json
 """
 
 import argparse
@@ -45,6 +46,10 @@ def main() -> None:
             f"{way:10} {entry['seconds']:10.2f} {entry['seconds'] / base['seconds']:6.2f} "
             f"{entry['mib']:9.0f} {entry['mib'] / base['mib']:6.2f} {entry['loss']:10.5f}"
         )
+    if arguments.output:
+        kept = ("texts", "tokens", "vocabulary", "layers", "width", "device")
+        values = {**{name: getattr(arguments, name) for name in kept}, "ways": found}
+        arguments.output.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def _in_a_process(way: str, folder: str) -> dict[str, float]:
@@ -189,6 +194,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--output", type=Path, help="write the figures as JSON")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -2,11 +2,15 @@
 
     python benchmarks/train_static.py DATA --config benchmarks/configs/static-korean.toml \
         --each --output runs/static-korean --seeds 0 1 2
+    python benchmarks/train_static.py DATA --config benchmarks/configs/static-korean.toml \
+        --each --output runs/static-korean --only ko_bokdict \
+        --corpora ko_bokglossary ko_finlaw_statute ko_korquad ko_msmarco
 
 DATA holds BEIR folders (corpus.jsonl, queries.jsonl, qrels/); the configuration names sets inside.
 With --each, every set has a model of its own, as a user with one corpus would train it; without,
-one model learns all of them. Writes OUTPUT/table.json and prints a Markdown table: BM25 over
-overlapping pairs of characters, the untrained and the trained models.
+one model learns all of them. Documents of --corpora shape vocabulary and first vectors. Writes
+OUTPUT/table.json and prints a Markdown table: BM25 over overlapping pairs of characters, the
+untrained and the trained models.
 """
 
 import argparse
@@ -32,7 +36,9 @@ def main() -> None:
     for key in ("train", "dev", "floor"):
         for entry in values["data"].get(key, []):
             entry["path"] = str(options.data / entry["path"])
+    values["data"]["corpus"] = [str(options.data / name) for name in options.corpora]
     runs = list(each_set(values)) if options.each else [("", values)]
+    runs = [(name, found) for name, found in runs if not options.only or name in options.only]
     options.output.mkdir(parents=True, exist_ok=True)
     table = options.output / "table.json"
     rows: list[dict[str, Any]] = json.loads(table.read_text()) if table.is_file() else []
@@ -48,7 +54,7 @@ def each_set(values: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
     data = values["data"]
     for entry in data["train"]:
         dev = [other for other in data["dev"] if other["path"] == entry["path"]]
-        yield Path(entry["path"]).name, {**values, "data": {"train": [entry], "dev": dev}}
+        yield Path(entry["path"]).name, {**values, "data": {**data, "train": [entry], "dev": dev}}
 
 
 def train(
@@ -59,17 +65,12 @@ def train(
     config = check_values(merged(values, changes), StaticConfig, source=str(options.config))
     result = train_static(config, Lines(), resume=options.resume)
     print(f"seed {seed}: {result.values['seconds']:.0f} s", file=sys.stderr)
-    return [
-        {
-            "seed": seed,
-            "leg": leg["leg"],
-            "strength": leg["strength"],
-            "each": options.each,
-            **entry,
-        }
-        for leg in result.values["legs"]
-        for entry in leg["sets"]
-    ]
+    rows = []
+    further = {"corpora": len(options.corpora), "steps": config.training.steps}
+    for leg in result.values["legs"]:
+        shared = {"seed": seed, **further, "leg": leg["leg"]}
+        rows += [{**shared, "strength": leg["strength"], **entry} for entry in leg["sets"]]
+    return rows
 
 
 def arguments() -> argparse.Namespace:
@@ -82,6 +83,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--each", action="store_true", help="a model for each set")
+    parser.add_argument("--only", nargs="+", default=[], help="with --each: these sets")
+    parser.add_argument("--corpora", nargs="+", default=[], help="more folders of DATA to read")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 

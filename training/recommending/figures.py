@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from training.errors import TrainingError
@@ -155,7 +156,8 @@ def _gains(training: Mapping[str, Any], embedded: str) -> list[dict[str, Any]]:
             key = (embedded, "dense", row["set"])
             found.setdefault(key, []).append((row["base"], row["tuned"]))
     for row in training.get("static", ()):
-        found.setdefault(("static", row["leg"], row["set"]), []).append((row["base"], row["tuned"]))
+        name = row["set"] + (", further corpora" if row.get("corpora") else "")
+        found.setdefault(("static", row["leg"], name), []).append((row["base"], row["tuned"]))
     for row in training.get("sparse", ()):
         before = row["untrained"]["ndcg"] if row["bm25"] is None else row["bm25"]
         key = (embedded, "sparse", row["set"])
@@ -166,8 +168,8 @@ def _gains(training: Mapping[str, Any], embedded: str) -> list[dict[str, Any]]:
             "leg": leg,
             "set_name": name,
             "language": _language(name),
-            "before": pairs[0][0],
-            "after": round(sum(after for _, after in pairs) / len(pairs), 4),
+            "before": round(fmean(before for before, _ in pairs), 4),
+            "after": round(fmean(after for _, after in pairs), 4),
             "seeds": len(pairs),
             "source": "docs/training-results.json",
         }
