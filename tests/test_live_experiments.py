@@ -120,7 +120,7 @@ def test_an_experiment_from_start_to_promotion(site: Site, monkeypatch: pytest.M
     assert report["sample_ratio_p"] > 0.001
     clicks = report["metrics"]["ctr"]
     total = clicks["A"] * report["users"]["A"] + clicks["B"] * report["users"]["B"]
-    assert total == pytest.approx(80)
+    assert total == pytest.approx(80, abs=1e-3)  # rates have six digits
     assert report["verdict"] == "keep running"
     assert report["looks"] == 1
     assert site.tandem("ab", "report", site.name)["looks"] == 1

@@ -1,7 +1,8 @@
 """How much of what the sparse model learned is taken: none of it is BM25 over its tokens.
 
 What helps on questions like the training ones may cost others; the dev sets decide, as they do
-for the merge scale of a dense model (Wortsman et al., "Robust fine-tuning", 2022).
+for the merge scale of a dense model (Wortsman et al., "Robust fine-tuning of zero-shot models",
+2022).
 """
 
 from collections.abc import Callable, Mapping, Sequence
