@@ -15,8 +15,8 @@ lint:  ## Style, format and types.
 	python -m ruff format --check .
 	python -m mypy
 
-test:  ## All tests but the two slower stages, three parts side by side.
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-code test-live test-docs
+test:  ## All tests but the two slower stages: three parts, two at a time.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-code test-docs test-live
 
 test-code:  ## The tests that need no node.
 	python -m pytest --ignore tests/test_docs.py -m "not node and not live and not secure and not cluster"
